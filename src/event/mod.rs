@@ -1,0 +1,1 @@
+//! What one record means.

@@ -1,0 +1,3 @@
+//! The auditfs command.
+
+fn main() {}
