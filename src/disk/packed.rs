@@ -1,0 +1,345 @@
+//! The contents of a data file, gzip or plain, read as if it were plain.
+//!
+//! Which it is the first two bytes tell, not the name. A gzip file is unpacked once: small ones into memory, larger
+//! ones into an unnamed file on the local disk, which is gone with the process however it ends. A file that
+//! grows is unpacked further from where it was; whatever of it cannot be decoded is damage beside the good bytes.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use crate::format::{Damage, SinkFull, UnpackSink, Unpacker, Wound, is_gzip};
+
+use super::cache::Cost;
+use super::disk_error::DiskError;
+use super::lanes::{Disk, OpenFile};
+use super::storage::FileStat;
+
+/// Unpacked bytes kept in memory; more go to the local disk.
+const MEMORY_MAX: usize = 256 << 10;
+/// Bytes read from the share at a time while unpacking.
+const READ_BYTES: usize = 256 << 10;
+
+/// Where unpacked files go, and how much of the local disk they may take.
+#[derive(Debug)]
+pub struct UnpackStore {
+    dir: PathBuf,
+    limit_bytes: u64,
+    used_bytes: AtomicU64,
+}
+
+impl UnpackStore {
+    /// Unnamed files in `dir`, `limit_bytes` in all.
+    pub fn new(dir: PathBuf, limit_bytes: u64) -> Arc<Self> {
+        Arc::new(UnpackStore { dir, limit_bytes, used_bytes: AtomicU64::new(0) })
+    }
+
+    fn take(&self, bytes: u64) -> Result<(), SinkFull> {
+        let grown = self.used_bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        if grown > self.limit_bytes {
+            self.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(SinkFull);
+        }
+        Ok(())
+    }
+}
+
+/// A gzip member, or the whole of a plain file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Member {
+    /// Where its unpacked bytes begin.
+    pub offset: u64,
+}
+
+/// The unpacked contents of one file of the share.
+#[derive(Debug)]
+pub struct Contents {
+    path: String,
+    state: RwLock<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    stat: FileStat,
+    len_bytes: u64,
+    members: Vec<Member>,
+    damage: Vec<Damage>,
+    bytes: Bytes,
+}
+
+#[derive(Debug)]
+enum Bytes {
+    Plain(Arc<OpenFile>),
+    Unpacked { store: Spill, unpacker: Box<Unpacker> },
+}
+
+impl Contents {
+    /// Reads the file at `path`, which has attributes `stat` now.
+    ///
+    /// # Errors
+    /// Of the share, and [`DiskError::TooLarge`].
+    pub fn load(disk: &Disk, unpack: &Arc<UnpackStore>, path: &str, stat: FileStat) -> Result<Self, DiskError> {
+        Ok(Contents { path: path.to_owned(), state: RwLock::new(State::load(disk, unpack, path, stat)?) })
+    }
+
+    /// Takes in what has been added to the file since, or reads it anew where it is another one.
+    ///
+    /// # Errors
+    /// Of the share, and [`DiskError::TooLarge`]; what was read before stays readable.
+    pub fn update(&self, disk: &Disk, unpack: &Arc<UnpackStore>, stat: FileStat) -> Result<(), DiskError> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if state.stat == stat {
+            return Ok(());
+        }
+        let grown = state.stat.identity == stat.identity && stat.size > state.stat.size;
+        // A decoder that met damage at the end of a growing file may have met bytes that are still to come.
+        let sound = state.damage.iter().all(|damage| damage.wound.is_normal());
+        let fresh_plain = state.stat.size == 0 && matches!(state.bytes, Bytes::Plain(_));
+        if grown && sound && !fresh_plain {
+            state.grow(stat, &self.path)
+        } else {
+            *state = State::load(disk, unpack, &self.path, stat)?;
+            Ok(())
+        }
+    }
+
+    /// Path inside the audit directory.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Attributes of the file when it was last read.
+    pub fn stat(&self) -> FileStat {
+        self.read().stat
+    }
+
+    /// Unpacked length.
+    pub fn len_bytes(&self) -> u64 {
+        self.read().len_bytes
+    }
+
+    /// The gzip members; one for a plain file, none for an empty one.
+    pub fn members(&self) -> Vec<Member> {
+        self.read().members.clone()
+    }
+
+    /// Whether the file is plain.
+    pub fn is_plain(&self) -> bool {
+        matches!(self.read().bytes, Bytes::Plain(_))
+    }
+
+    /// What could not be trusted, the missing gzip end included.
+    pub fn damage(&self) -> Vec<Damage> {
+        let state = self.read();
+        let mut damage = state.damage.clone();
+        if let Bytes::Unpacked { unpacker, .. } = &state.bytes {
+            damage.extend(unpacker.end_damage());
+        }
+        if state.stat.size == 0 {
+            damage.push(Damage { wound: Wound::EmptyFile, offset_bytes: 0 });
+        }
+        damage
+    }
+
+    /// Reads unpacked bytes; fewer than asked mean the end.
+    ///
+    /// # Errors
+    /// Of the share or the local disk.
+    pub fn read_at(&self, buf: &mut [u8], offset_bytes: u64) -> Result<usize, DiskError> {
+        let state = self.read();
+        let left = usize::try_from(state.len_bytes.saturating_sub(offset_bytes)).unwrap_or(usize::MAX);
+        let wanted = buf.len().min(left);
+        let Some(buf) = buf.get_mut(..wanted) else { return Ok(0) };
+        match &state.bytes {
+            Bytes::Plain(file) => {
+                let file = file.clone();
+                drop(state);
+                file.read_at(buf, offset_bytes)
+            }
+            Bytes::Unpacked { store, .. } => {
+                store.read_at(buf, offset_bytes).map_err(|e| DiskError::io(&self.path, e))
+            }
+        }
+    }
+
+    /// What it holds in memory and on the local disk.
+    pub fn cost(&self) -> Cost {
+        let state = self.read();
+        let own = size_of::<Self>() + self.path.capacity() + state.members.capacity() * size_of::<Member>();
+        match &state.bytes {
+            Bytes::Plain(_) => Cost { memory_bytes: own, disk_bytes: 0 },
+            Bytes::Unpacked { store, unpacker } => {
+                let decoder = if unpacker.ended() { 1 << 10 } else { 48 << 10 };
+                Cost { memory_bytes: own + decoder + store.memory.capacity(), disk_bytes: store.spilled_bytes }
+            }
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn load(disk: &Disk, unpack: &Arc<UnpackStore>, path: &str, stat: FileStat) -> Result<Self, DiskError> {
+        let file = disk.open(path, &stat)?;
+        let mut head = [0_u8; 2];
+        let got = file.read_at(&mut head, 0)?;
+        let members = Vec::new();
+        if !is_gzip(head.get(..got).unwrap_or(&[])) {
+            let members = if stat.size > 0 { vec![Member { offset: 0 }] } else { members };
+            return Ok(State { stat, len_bytes: stat.size, members, damage: Vec::new(), bytes: Bytes::Plain(file) });
+        }
+        let store = Spill::new(unpack.clone());
+        let bytes = Bytes::Unpacked { store, unpacker: Box::new(Unpacker::new()) };
+        let mut state = State { stat: FileStat { size: 0, ..stat }, len_bytes: 0, members, damage: Vec::new(), bytes };
+        state.feed_from(&file, stat, path)?;
+        Ok(state)
+    }
+
+    fn grow(&mut self, stat: FileStat, path: &str) -> Result<(), DiskError> {
+        match &self.bytes {
+            Bytes::Plain(_) => {
+                self.len_bytes = stat.size;
+                self.stat = stat;
+                Ok(())
+            }
+            Bytes::Unpacked { store, .. } => {
+                let Some(file) = store.source.clone() else { return Ok(()) };
+                self.feed_from(&file, stat, path)
+            }
+        }
+    }
+
+    /// Unpacks from where the decoder stands up to the size in `stat`.
+    fn feed_from(&mut self, file: &Arc<OpenFile>, stat: FileStat, path: &str) -> Result<(), DiskError> {
+        let Bytes::Unpacked { store, unpacker } = &mut self.bytes else { return Ok(()) };
+        store.source = Some(file.clone());
+        let mut packed = vec![0_u8; READ_BYTES.min(usize::try_from(stat.size).unwrap_or(READ_BYTES)).max(1)];
+        let mut sink = Sink { store, members: &mut self.members, damage: &mut self.damage };
+        loop {
+            let at = unpacker.packed_bytes();
+            let left = usize::try_from(stat.size.saturating_sub(at)).unwrap_or(usize::MAX);
+            let wanted = packed.len().min(left);
+            let got = packed.get_mut(..wanted).map_or(Ok(0), |buf| file.read_at(buf, at))?;
+            if got == 0 {
+                break;
+            }
+            let fed = unpacker.feed(packed.get(..got).unwrap_or(&[]), &mut sink);
+            if fed.is_err() {
+                return Err(DiskError::TooLarge { path: path.to_owned(), limit_bytes: sink.store.owner.limit_bytes });
+            }
+        }
+        sink.store.flush().map_err(|_| DiskError::TooLarge { path: path.to_owned(), limit_bytes: 0 })?;
+        self.len_bytes = store.len_bytes();
+        self.stat = stat;
+        Ok(())
+    }
+}
+
+/// Unpacked bytes: the first in memory, or all in an unnamed local file once there are many.
+#[derive(Debug)]
+struct Spill {
+    owner: Arc<UnpackStore>,
+    source: Option<Arc<OpenFile>>,
+    /// All bytes, or, once spilled, those not yet written.
+    memory: Vec<u8>,
+    file: Option<File>,
+    spilled_bytes: u64,
+}
+
+impl Spill {
+    fn new(owner: Arc<UnpackStore>) -> Self {
+        Spill { owner, source: None, memory: Vec::new(), file: None, spilled_bytes: 0 }
+    }
+
+    fn len_bytes(&self) -> u64 {
+        self.spilled_bytes + self.memory.len() as u64
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Result<(), SinkFull> {
+        self.memory.extend_from_slice(bytes);
+        if self.memory.len() > MEMORY_MAX { self.spill() } else { Ok(()) }
+    }
+
+    /// Once a file is there, memory is only its write buffer.
+    fn flush(&mut self) -> Result<(), SinkFull> {
+        if self.file.is_some() { self.spill() } else { Ok(()) }
+    }
+
+    fn spill(&mut self) -> Result<(), SinkFull> {
+        self.owner.take(self.memory.len() as u64)?;
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(tempfile::tempfile_in(&self.owner.dir).map_err(|error| {
+                tracing::error!(dir = %self.owner.dir.display(), %error, "no room to unpack");
+                SinkFull
+            })?),
+        };
+        file.write_all_at(&self.memory, self.spilled_bytes).map_err(|error| {
+            tracing::error!(dir = %self.owner.dir.display(), %error, "no room to unpack");
+            SinkFull
+        })?;
+        self.spilled_bytes += self.memory.len() as u64;
+        self.memory.clear();
+        Ok(())
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset_bytes: u64) -> std::io::Result<usize> {
+        let mut done = 0;
+        if let Some(file) = self.file.as_ref().filter(|_| offset_bytes < self.spilled_bytes) {
+            let inside = usize::try_from(self.spilled_bytes - offset_bytes).unwrap_or(usize::MAX).min(buf.len());
+            if let Some(part) = buf.get_mut(..inside) {
+                file.read_exact_at(part, offset_bytes)?;
+                done = inside;
+            }
+        }
+        let at = (offset_bytes + done as u64).saturating_sub(self.spilled_bytes);
+        let rest = usize::try_from(at).ok().and_then(|at| self.memory.get(at..)).unwrap_or(&[]);
+        let count = rest.len().min(buf.len() - done);
+        if let (Some(to), Some(from)) = (buf.get_mut(done..done + count), rest.get(..count)) {
+            to.copy_from_slice(from);
+        }
+        Ok(done + count)
+    }
+}
+
+impl Drop for Spill {
+    fn drop(&mut self) {
+        self.owner.used_bytes.fetch_sub(self.spilled_bytes, Ordering::Relaxed);
+    }
+}
+
+/// Takes what the decoder gives.
+struct Sink<'a> {
+    store: &'a mut Spill,
+    members: &'a mut Vec<Member>,
+    damage: &'a mut Vec<Damage>,
+}
+
+/// Damage remembered per file; a hostile file could name millions of places.
+const DAMAGE_MAX: usize = 1000;
+/// Members remembered per file; what follows counts to the last.
+const MEMBERS_MAX: usize = 100_000;
+
+impl UnpackSink for Sink<'_> {
+    fn member(&mut self, unpacked_offset: u64, _packed_offset: u64) {
+        // A hostile file may hold millions of members; those that add no byte need no place.
+        let adds = self.members.last().is_none_or(|last| last.offset != unpacked_offset);
+        if adds && self.members.len() < MEMBERS_MAX {
+            self.members.push(Member { offset: unpacked_offset });
+        }
+    }
+
+    fn data(&mut self, bytes: &[u8]) -> Result<(), SinkFull> {
+        self.store.push(bytes)
+    }
+
+    fn damage(&mut self, damage: Damage) {
+        if self.damage.len() < DAMAGE_MAX {
+            self.damage.push(damage);
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! One merged session, one merged day: the sources on the share and the plan over them, read as plain bytes.
+//!
+//! This is where [`disk`](crate::disk) and [`merge`](crate::merge) meet. The view, the search and the library's audit
+//! log all read through here, so that a byte shown by one is the byte shown by the others.
+
+mod cut;
+mod day;
+mod day_plan;
+mod days;
+mod event_scan;
+mod lines;
+mod planned;
+mod session;
+mod session_events;
+mod sessions;
+mod stream;
+mod summary;
+mod tail;
+
+pub use day::DayFile;
+pub use days::Days;
+pub use event_scan::SessionFacts;
+pub use lines::{Line, LineEnd, each_line};
+pub use planned::PlanSource;
+pub use session::Session;
+pub use session_events::SessionEvents;
+pub use sessions::Sessions;
+pub use stream::{Conflict, Stream};

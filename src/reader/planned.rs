@@ -1,0 +1,118 @@
+//! Any range of a planned file, with one contiguous read per source.
+//!
+//! The lines of a merged block lie close together in each source, so a block costs one read per server and a scatter
+//! copy, however finely the servers alternate (DESIGN 5).
+
+use std::sync::Arc;
+
+use crate::disk::{Contents, DiskError};
+use crate::format::{LineOrigin, read_line, show_line};
+use crate::merge::{Plan, Run, Use};
+
+/// Merged bytes produced with one set of reads.
+const STEP_BYTES: u64 = 1 << 20;
+
+/// One source of a plan.
+#[derive(Clone, Debug)]
+pub struct PlanSource {
+    /// The data file.
+    pub contents: Arc<Contents>,
+    /// Where in it the plan begins.
+    pub first: u64,
+    /// Whose file it is, as wrapped lines name it.
+    pub server: Arc<str>,
+    /// Its name, as wrapped lines name it.
+    pub file: Arc<str>,
+}
+
+impl PlanSource {
+    /// Where a line of this source comes from.
+    pub fn origin(&self, run: &Run) -> LineOrigin<'_> {
+        let time = match run.using {
+            Use::Shown { time, .. } => time,
+            Use::Copied | Use::Skipped => None,
+        };
+        LineOrigin { server: &self.server, file: &self.file, offset_bytes: self.first + run.source_offset, time }
+    }
+}
+
+/// The runs that make up `len` bytes from `offset` on.
+pub fn runs_of(plan: &Plan, offset: u64, len: u64) -> Vec<Run> {
+    let end = offset.saturating_add(len);
+    plan.runs(offset).take_while(|run| run.out_offset < end).filter(|run| run.out_len() > 0).collect()
+}
+
+/// Appends the bytes between `offset` and `offset + len` that `runs` (from [`runs_of`]) make up to `out`.
+///
+/// # Errors
+/// Of the share; a source that ends too early is an error too, for its bytes were promised.
+pub fn read_runs(runs: &[Run], sources: &[PlanSource], offset: u64, len: u64, out: &mut Vec<u8>) -> Result<(), DiskError> {
+    let end = offset.saturating_add(len);
+    let mut rest = runs;
+    while let Some(first) = rest.first() {
+        let step_end = first.out_offset.max(offset).saturating_add(STEP_BYTES);
+        let count = rest.partition_point(|run| run.out_offset < step_end).max(1);
+        let (step, later) = rest.split_at_checked(count).unwrap_or((rest, &[]));
+        read_step(step, sources, offset, end, out)?;
+        rest = later;
+    }
+    Ok(())
+}
+
+/// The part of a run that lies in the wanted range, as source bytes; the whole line where it is shown otherwise.
+fn wanted(run: &Run, offset: u64, end: u64) -> (u64, u64) {
+    match run.using {
+        Use::Copied => {
+            let skip = offset.saturating_sub(run.out_offset);
+            let stop = (end.saturating_sub(run.out_offset)).min(run.source_len);
+            (run.source_offset + skip, run.source_offset + stop)
+        }
+        Use::Shown { .. } | Use::Skipped => (run.source_offset, run.source_offset + run.source_len),
+    }
+}
+
+fn read_step(step: &[Run], sources: &[PlanSource], offset: u64, end: u64, out: &mut Vec<u8>) -> Result<(), DiskError> {
+    let mut spans: Vec<Option<(u64, u64)>> = vec![None; sources.len()];
+    for run in step {
+        let (from, to) = wanted(run, offset, end);
+        if let Some(span) = spans.get_mut(run.source) {
+            *span = Some(span.map_or((from, to), |(first, last)| (first.min(from), last.max(to))));
+        }
+    }
+    let mut blocks: Vec<Vec<u8>> = Vec::with_capacity(sources.len());
+    for (span, source) in spans.iter().zip(sources) {
+        blocks.push(match span {
+            Some((from, to)) => read_span(source, *from, *to)?,
+            None => Vec::new(),
+        });
+    }
+    for run in step {
+        let (from, to) = wanted(run, offset, end);
+        let base = spans.get(run.source).copied().flatten().map_or(0, |span| span.0);
+        let bytes = blocks.get(run.source).and_then(|block| block.get((from - base) as usize..(to - base) as usize));
+        let Some((bytes, source)) = bytes.zip(sources.get(run.source)) else { continue };
+        match run.using {
+            Use::Copied => out.extend_from_slice(bytes),
+            Use::Skipped => {}
+            Use::Shown { .. } => {
+                let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+                let mut shown = Vec::new();
+                show_line(line, read_line(line).form, &source.origin(run), &mut shown);
+                let skip = offset.saturating_sub(run.out_offset) as usize;
+                let stop = (end.saturating_sub(run.out_offset)).min(shown.len() as u64) as usize;
+                out.extend_from_slice(shown.get(skip..stop).unwrap_or(&[]));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_span(source: &PlanSource, from: u64, to: u64) -> Result<Vec<u8>, DiskError> {
+    let mut block = vec![0; usize::try_from(to.saturating_sub(from)).unwrap_or(0)];
+    let got = source.contents.read_at(&mut block, source.first + from)?;
+    if got < block.len() {
+        let gone = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the file is shorter than it was");
+        return Err(DiskError::io(source.contents.path(), gone));
+    }
+    Ok(block)
+}
