@@ -18,7 +18,11 @@ pub use day::{Day, DayError};
 pub use fields::{EventFields, FieldsError};
 pub use id::{IdError, Namespace, ServerId, SessionId, is_safe_name};
 pub use name::{EventName, SESSION_DATA_INDEX, SESSION_UPLOAD_INDEX};
+pub use order::{TimeAndIndex, sort_by_time_and_index};
+pub use print::PrintEvent;
+pub use slice::{ChunkError, MAX_CHUNK_BYTES, SessionChunk, SessionSlice, event_from_chunk};
 pub use time::{EventIndex, EventTime, StreamOffset};
+pub use update::{Event, InvalidField, update_event_fields, validate_event};
 
 pub mod field_name;
 
@@ -27,4 +31,8 @@ mod day;
 mod fields;
 mod id;
 mod name;
+mod order;
+mod print;
+mod slice;
 mod time;
+mod update;
