@@ -1,5 +1,12 @@
 //! auditfs: the audit logs of many auth servers, read as one and written as the servers write them.
+//!
+//! The folders are the stages that the bytes pass, in one direction: share, [`disk`], [`format`], [`merge`], [`reader`],
+//! [`view`], mount, cat. `docs/ARCHITECTURE.md` is the map.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod disk;
 pub mod event;
 pub mod format;
 pub mod merge;
+pub mod reader;
+pub mod view;

@@ -23,8 +23,6 @@ pub enum CacheKey {
     Session(SessionNo),
     /// The merge plan of a day that is over.
     Day(Day),
-    /// The text of a session's summary.json.
-    Summary(SessionNo),
 }
 
 /// What a value holds.

@@ -62,6 +62,7 @@ pub(super) struct State {
     names: Vec<u8>,
     by_hash: HashMap<u64, SessionNo>,
     daily: BTreeMap<String, Vec<DailyFile>>,
+    changed: Vec<SessionNo>,
     refreshed: bool,
 }
 
@@ -102,6 +103,11 @@ impl Catalog {
     /// Whether a first refresh is done.
     pub fn is_filled(&self) -> bool {
         self.read().refreshed
+    }
+
+    /// Sessions that have got or lost files since this was last asked, new ones among them.
+    pub fn take_changed(&self) -> Vec<SessionNo> {
+        self.change(|state| std::mem::take(&mut state.changed))
     }
 
     /// The session with this number, unless all its files are gone.
@@ -266,6 +272,9 @@ impl State {
         let table = Arc::new(Table::pack(listing));
         let Some(slot) = self.tables.get_mut(usize::from(no.0)) else { return };
         let old = std::mem::replace(slot, table.clone());
+        if old.sessions().next().is_some() {
+            self.changed.extend(table.changed_since(&old));
+        }
         for session in table.sessions() {
             self.count(session, true, mtime_ns);
         }

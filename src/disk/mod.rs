@@ -15,7 +15,7 @@ mod share;
 mod storage;
 mod table;
 
-pub use cache::{Cache, CacheStats, Cost};
+pub use cache::{Cache, CacheKey, CacheStats, Cost};
 pub use catalog::{Catalog, DailyFile, SessionInfo, SessionNo};
 pub use disk_error::DiskError;
 pub use folder::{Accepts, Folder, FolderNo, Origin};

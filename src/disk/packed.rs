@@ -84,25 +84,33 @@ impl Contents {
         Ok(Contents { path: path.to_owned(), state: RwLock::new(State::load(disk, unpack, path, stat)?) })
     }
 
-    /// Takes in what has been added to the file since, or reads it anew where it is another one.
+    /// Takes in what has been added to the file since. Gives false where it is another file now, or one that must be
+    /// read anew: load it then. What was read before stays readable in any case.
     ///
     /// # Errors
-    /// Of the share, and [`DiskError::TooLarge`]; what was read before stays readable.
-    pub fn update(&self, disk: &Disk, unpack: &Arc<UnpackStore>, stat: FileStat) -> Result<(), DiskError> {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        if state.stat == stat {
-            return Ok(());
+    /// Of the share, and [`DiskError::TooLarge`].
+    pub fn update(&self, stat: FileStat) -> Result<bool, DiskError> {
+        if self.read().stat == stat {
+            return Ok(true);
         }
-        let grown = state.stat.identity == stat.identity && stat.size > state.stat.size;
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let grown = state.stat.identity == stat.identity && stat.size >= state.stat.size;
         // A decoder that met damage at the end of a growing file may have met bytes that are still to come.
         let sound = state.damage.iter().all(|damage| damage.wound.is_normal());
-        let fresh_plain = state.stat.size == 0 && matches!(state.bytes, Bytes::Plain(_));
-        if grown && sound && !fresh_plain {
-            state.grow(stat, &self.path)
-        } else {
-            *state = State::load(disk, unpack, &self.path, stat)?;
-            Ok(())
+        if !grown || !sound || state.stat.size == 0 {
+            return Ok(false);
         }
+        match &state.bytes {
+            Bytes::Plain(_) => {
+                state.len_bytes = stat.size;
+                state.stat = stat;
+            }
+            Bytes::Unpacked { store, .. } => {
+                let Some(file) = store.source.clone() else { return Ok(false) };
+                state.feed_from(&file, stat, &self.path)?;
+            }
+        }
+        Ok(true)
     }
 
     /// Path inside the audit directory.
@@ -197,20 +205,6 @@ impl State {
         let mut state = State { stat: FileStat { size: 0, ..stat }, len_bytes: 0, members, damage: Vec::new(), bytes };
         state.feed_from(&file, stat, path)?;
         Ok(state)
-    }
-
-    fn grow(&mut self, stat: FileStat, path: &str) -> Result<(), DiskError> {
-        match &self.bytes {
-            Bytes::Plain(_) => {
-                self.len_bytes = stat.size;
-                self.stat = stat;
-                Ok(())
-            }
-            Bytes::Unpacked { store, .. } => {
-                let Some(file) = store.source.clone() else { return Ok(()) };
-                self.feed_from(&file, stat, path)
-            }
-        }
     }
 
     /// Unpacks from where the decoder stands up to the size in `stat`.

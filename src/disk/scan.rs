@@ -53,13 +53,14 @@ enum Role<'a> {
     TopSessions(&'a str),
 }
 
-/// 64-bit hash of a session's name; stable over restarts for one seed.
+/// Hash of a session's name; stable over restarts for one seed. The low four bits are free: the view numbers the files of
+/// a session with them.
 pub(super) fn session_hash(seed: u64, namespace: &Namespace, sid: &SessionId) -> u64 {
     let mut hasher = Xxh3::with_seed(seed);
     hasher.update(namespace.as_ref().as_bytes());
     hasher.update(b"/sessions/");
     hasher.update(sid.as_ref().as_bytes());
-    hasher.digest()
+    hasher.digest() & !0xf
 }
 
 impl Scanner {

@@ -68,12 +68,21 @@ impl Table {
         self.sessions.iter().map(|(session, _)| *session)
     }
 
-    /// Adds the files of `session` to `out`.
-    pub fn files_of(&self, session: SessionNo, folder: FolderNo, sid: &SessionId, out: &mut Vec<FileRef>) {
-        let Ok(at) = self.sessions.binary_search_by_key(&session, |(no, _)| *no) else { return };
+    /// Sessions of this table that have other files in `before`, which is an older listing of the same folder.
+    pub fn changed_since<'a>(&'a self, before: &'a Table) -> impl Iterator<Item = SessionNo> + 'a {
+        self.sessions().filter(|session| self.packed(*session) != before.packed(*session))
+    }
+
+    fn packed(&self, session: SessionNo) -> &[u8] {
+        let Ok(at) = self.sessions.binary_search_by_key(&session, |(no, _)| *no) else { return &[] };
         let start = self.sessions.get(at).map_or(0, |(_, start)| *start as usize);
         let end = self.sessions.get(at + 1).map_or(self.files.len(), |(_, end)| *end as usize);
-        let mut packed = self.files.get(start..end).unwrap_or(&[]).iter();
+        self.files.get(start..end).unwrap_or(&[])
+    }
+
+    /// Adds the files of `session` to `out`.
+    pub fn files_of(&self, session: SessionNo, folder: FolderNo, sid: &SessionId, out: &mut Vec<FileRef>) {
+        let mut packed = self.packed(session).iter();
         while let Some(tag) = packed.next() {
             let (mut number, mut shift) = (0_u64, 0_u32);
             for byte in packed.by_ref() {

@@ -197,7 +197,7 @@ impl<'a> Group<'a> {
                     self.seen.push((head.event_hash, head.line_hash));
                 }
                 match head.shown_len {
-                    Some(shown) => merged.plan.show(number, head.len_bytes, shown, self.time),
+                    Some(shown) => merged.plan.show(number, head.len_bytes, shown, None),
                     None => merged.plan.copy(number, head.len_bytes),
                 }
                 self.time = head.time.or(self.time);

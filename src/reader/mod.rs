@@ -3,6 +3,7 @@
 //! This is where [`disk`](crate::disk) and [`merge`](crate::merge) meet. The view, the search and the library's audit
 //! log all read through here, so that a byte shown by one is the byte shown by the others.
 
+mod audit_dir;
 mod cut;
 mod day;
 mod day_plan;
@@ -17,12 +18,14 @@ mod stream;
 mod summary;
 mod tail;
 
+pub use audit_dir::{AuditDir, ReaderLimits};
 pub use day::DayFile;
 pub use days::Days;
 pub use event_scan::SessionFacts;
 pub use lines::{Line, LineEnd, each_line};
 pub use planned::PlanSource;
-pub use session::Session;
+pub use session::{Session, SessionFile, WorkedOutPart};
 pub use session_events::SessionEvents;
-pub use sessions::Sessions;
+pub use sessions::{Sessions, is_quiet};
 pub use stream::{Conflict, Stream};
+pub use tail::BatchTime;

@@ -1,0 +1,181 @@
+//! All days: which dates the daily logs make up, kept up to date as the logs grow.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use crate::disk::{DailyFile, DiskError, FileStat, Origin};
+use crate::event::{Day, EventTime};
+
+use super::audit_dir::AuditDir;
+use super::cut::{Cut, cut};
+use super::day::{DayFile, DayRange};
+use super::tail::BatchTime;
+
+/// A day is expected to grow until this long after its end, nanoseconds: servers' clocks differ, writers flush late.
+const LIVE_AFTER_NS: i64 = 3600 * 1_000_000_000;
+/// A torn last line is shown once its day has been over for this long, nanoseconds.
+const TORN_AFTER_NS: i64 = 24 * LIVE_AFTER_NS;
+/// Logs of days that are over are looked at once in so many refreshes.
+const SWEEP_EVERY: u64 = 20;
+
+/// See the module text.
+#[derive(Debug)]
+pub struct Days {
+    dir: Arc<AuditDir>,
+    days: RwLock<BTreeMap<Day, Arc<DayFile>>>,
+    followed: Mutex<Followed>,
+}
+
+#[derive(Debug, Default)]
+struct Followed {
+    files: HashMap<String, Measured>,
+    growth: BTreeMap<Origin, i64>,
+    refreshes: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Measured {
+    stat: FileStat,
+    cut: Option<Cut>,
+}
+
+impl Days {
+    /// Nothing is known before the first [`Days::refresh`].
+    pub fn new(dir: Arc<AuditDir>) -> Self {
+        Days { dir, days: RwLock::default(), followed: Mutex::default() }
+    }
+
+    /// All dates that have a record, oldest first.
+    pub fn list(&self) -> Vec<Arc<DayFile>> {
+        self.days.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// The day of this date, if it has a record.
+    pub fn get(&self, day: Day) -> Option<Arc<DayFile>> {
+        self.days.read().unwrap_or_else(PoisonError::into_inner).get(&day).cloned()
+    }
+
+    /// When each server's daily logs last grew, nanoseconds since 1970.
+    pub fn last_growth(&self) -> BTreeMap<Origin, i64> {
+        let followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        followed.growth.clone()
+    }
+
+    /// Looks at the daily logs of the catalog; gives the dates that grew or came, and what failed.
+    pub fn refresh(&self, at: BatchTime) -> (Vec<Day>, Vec<DiskError>) {
+        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut errors = Vec::new();
+        let sweep = followed.refreshes.is_multiple_of(SWEEP_EVERY);
+        followed.refreshes += 1;
+        let mut ranges: BTreeMap<Day, Vec<DayRange>> = BTreeMap::new();
+        let files = without_doubles(self.dir.catalog().daily_files());
+        for file in &files {
+            let known = followed.files.get(&file.path).copied();
+            let live = is_live(file.named_day, at) || is_live(file.named_day.previous(), at);
+            let measured = match known {
+                Some(known) if !live && !sweep => Ok(known),
+                _ => self.measure(file, known),
+            };
+            match measured.or_else(|error| {
+                // A share that does not answer proves nothing: what was known stays.
+                let fallback = known.ok_or(());
+                errors.push(error);
+                fallback
+            }) {
+                Ok(measured) => {
+                    followed.files.insert(file.path.clone(), measured);
+                    let last = followed.growth.entry(file.origin.clone()).or_insert(measured.stat.mtime_ns);
+                    *last = measured.stat.mtime_ns.max(*last);
+                    add_ranges(&mut ranges, file, measured);
+                }
+                Err(()) => {}
+            }
+        }
+        followed.files.retain(|path, _| files.iter().any(|file| file.path == *path));
+        (self.update(ranges, at, &mut errors), errors)
+    }
+
+    fn measure(&self, file: &DailyFile, known: Option<Measured>) -> Result<Measured, DiskError> {
+        let stat = self.dir.disk().stat(&file.path)?;
+        if let Some(known) = known.filter(|known| known.stat == stat) {
+            return Ok(known);
+        }
+        if file.gz {
+            // Its length is not worth unpacking it now; see DayFile::len_bytes.
+            return Ok(Measured { stat, cut: None });
+        }
+        let contents = self.dir.contents(&file.path, stat)?;
+        let mut now = cut(&contents, file.named_day)?;
+        let before = known.filter(|known| known.stat.identity == stat.identity).and_then(|known| known.cut);
+        if let Some(before) = before.filter(|before| before.whole > 0 && before.whole <= now.whole) {
+            // Where midnight lies is decided once; a file that had only early records may still get there.
+            let decided = before.midnight < before.whole;
+            now.midnight = if decided { before.midnight } else { now.midnight.max(before.whole) };
+        }
+        Ok(Measured { stat, cut: Some(now) })
+    }
+
+    fn update(&self, ranges: BTreeMap<Day, Vec<DayRange>>, at: BatchTime, errors: &mut Vec<DiskError>) -> Vec<Day> {
+        let mut changed = Vec::new();
+        let known = self.days.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for (day, ranges) in &ranges {
+            let live = is_live(*day, at);
+            match known.get(day) {
+                Some(file) => match file.follow(ranges.clone(), live, at) {
+                    Ok(true) => changed.push(*day),
+                    Ok(false) => {}
+                    Err(error) => errors.push(error),
+                },
+                None => {
+                    let torn_too = day.next().start().as_ns().saturating_add(TORN_AFTER_NS) < at.now_ns;
+                    let file = DayFile::new(self.dir.clone(), *day, ranges.clone(), torn_too, live);
+                    if live && let Err(error) = file.prepare(std::time::Duration::from_secs(3600)) {
+                        errors.push(error);
+                        continue;
+                    }
+                    self.days.write().unwrap_or_else(PoisonError::into_inner).insert(*day, file);
+                    changed.push(*day);
+                }
+            }
+        }
+        let mut days = self.days.write().unwrap_or_else(PoisonError::into_inner);
+        days.retain(|day, _| ranges.contains_key(day));
+        changed
+    }
+}
+
+fn is_live(day: Day, at: BatchTime) -> bool {
+    day.next().start().as_ns().saturating_add(LIVE_AFTER_NS) > at.now_ns
+}
+
+/// The dates that a file's bytes belong to. An empty stretch makes no day.
+fn add_ranges(ranges: &mut BTreeMap<Day, Vec<DayRange>>, file: &DailyFile, measured: Measured) {
+    let mut add = |day: Day, range: Option<(u64, u64)>| {
+        ranges.entry(day).or_default().push(DayRange { file: file.clone(), stat: measured.stat, range });
+    };
+    match measured.cut {
+        None => add(file.named_day, None),
+        Some(cut) => {
+            for (day, first, next) in cut.parts(file.named_day) {
+                if first < next {
+                    add(day, Some((first, next)));
+                }
+            }
+        }
+    }
+}
+
+/// While a tool packs a log, the log and its packed copy lie side by side: the log counts.
+fn without_doubles(files: Vec<DailyFile>) -> Vec<DailyFile> {
+    let plain: std::collections::HashSet<String> = files.iter().filter(|f| !f.gz).map(|f| f.path.clone()).collect();
+    let doubled = |file: &DailyFile| file.gz && file.path.strip_suffix(".gz").is_some_and(|path| plain.contains(path));
+    files.into_iter().filter(|file| !doubled(file)).collect()
+}
+
+/// A moment as a batch sees it.
+impl BatchTime {
+    /// `now` with a settle window of `settle_ns`.
+    pub fn new(now: EventTime, settle_ns: i64) -> Self {
+        BatchTime { now_ns: now.as_ns(), settle_ns }
+    }
+}

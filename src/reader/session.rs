@@ -1,0 +1,322 @@
+//! One session as its files stand at one moment: stream, events and facts, each worked out when first asked for.
+
+use std::sync::atomic::{AtomicI64, AtomicUsize};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::disk::{CacheKey, DiskError, FileRef, FileStat, SessionInfo, SessionNo};
+use crate::format::{DataKind, Damage, Wound};
+
+use super::audit_dir::AuditDir;
+use super::event_scan::{EventScan, SessionFacts};
+use super::session_events::{EventsFile, SessionEvents};
+use super::stream::{ChunksFile, Stream};
+use super::summary::summary;
+
+/// One file of a session.
+#[derive(Clone, Debug)]
+pub struct SessionFile {
+    /// What its name says.
+    pub file: FileRef,
+    /// Path inside the audit directory.
+    pub path: String,
+    /// Whose file it is.
+    pub server: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its attributes.
+    pub stat: FileStat,
+}
+
+/// See the module text.
+#[derive(Debug)]
+pub struct Session {
+    dir: Arc<AuditDir>,
+    no: SessionNo,
+    info: SessionInfo,
+    files: Vec<SessionFile>,
+    idle: bool,
+    /// When its files were last looked at, nanoseconds since 1970.
+    pub(super) checked_ns: AtomicI64,
+    /// What the cache was last told that it costs.
+    pub(super) charged_bytes: AtomicUsize,
+    worked_out: Mutex<WorkedOut>,
+}
+
+/// What is worked out of a session when first asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum WorkedOutPart {
+    /// [`Session::stream`].
+    Stream,
+    /// [`Session::events`].
+    Events,
+    /// [`Session::summary`].
+    Summary,
+}
+
+#[derive(Debug, Default)]
+struct WorkedOut {
+    stream: Option<Arc<Stream>>,
+    events: Option<Arc<SessionEvents>>,
+    summary: Option<Arc<str>>,
+    growing: Option<bool>,
+}
+
+impl Session {
+    pub(super) fn new(dir: Arc<AuditDir>, no: SessionNo, info: SessionInfo, files: Vec<SessionFile>, now_ns: i64) -> Self {
+        let newest = files.iter().map(|file| file.stat.mtime_ns).max().unwrap_or(0);
+        let idle = newest.saturating_add(dir.limits().session_idle_ns) < now_ns;
+        Session {
+            dir,
+            no,
+            info,
+            files,
+            idle,
+            checked_ns: AtomicI64::new(now_ns),
+            charged_bytes: AtomicUsize::new(0),
+            worked_out: Mutex::default(),
+        }
+    }
+
+    /// Its number in the catalog.
+    pub fn no(&self) -> SessionNo {
+        self.no
+    }
+
+    /// Its ID and namespace.
+    pub fn info(&self) -> &SessionInfo {
+        &self.info
+    }
+
+    /// Its files, in (server ID, file name) order.
+    pub fn files(&self) -> &[SessionFile] {
+        &self.files
+    }
+
+    /// Newest modification of any of its files, nanoseconds since 1970.
+    pub fn mtime_ns(&self) -> i64 {
+        self.files.iter().map(|file| file.stat.mtime_ns).max().unwrap_or(0)
+    }
+
+    /// Whether none of its files has grown for longer than `--session-idle`.
+    pub fn is_idle(&self) -> bool {
+        self.idle
+    }
+
+    /// Whether a `.completed` file ends it.
+    pub fn is_completed(&self) -> bool {
+        self.files.iter().any(|file| file.file.name.kind == DataKind::Completed)
+    }
+
+    /// Whether more may come: neither idle, nor completed, nor a `session.end` seen.
+    ///
+    /// # Errors
+    /// Of the share: the events files may have to be looked through.
+    pub fn is_growing(&self) -> Result<bool, DiskError> {
+        if self.idle || self.is_completed() {
+            return Ok(false);
+        }
+        if let Some(known) = self.lock().growing {
+            return Ok(known);
+        }
+        let growing = !self.facts()?.has_end;
+        self.lock().growing = Some(growing);
+        Ok(growing)
+    }
+
+    /// Whether it has not changed since the `other` look at it.
+    pub(super) fn same_files(&self, other: &Session) -> bool {
+        let same = |(a, b): (&SessionFile, &SessionFile)| a.file == b.file && a.stat == b.stat;
+        self.idle == other.idle && self.files.len() == other.files.len() && self.files.iter().zip(&other.files).all(same)
+    }
+
+    /// The merged terminal stream.
+    ///
+    /// # Errors
+    /// Of the share.
+    pub fn stream(&self) -> Result<Arc<Stream>, DiskError> {
+        if let Some(known) = self.lock().stream.clone() {
+            return Ok(known);
+        }
+        let mut files = Vec::new();
+        for file in self.of_kind(|kind| matches!(kind, DataKind::Chunks | DataKind::LegacyBytes)) {
+            let Some(contents) = self.readable(file, self.dir.contents(&file.path, file.stat))? else { continue };
+            let offset = file.file.name.number;
+            let (server, name) = (file.server.clone(), file.name.clone());
+            files.push(ChunksFile { contents, offset, server, file: name, covered: Vec::new() });
+        }
+        if Stream::overlaps(&files) {
+            self.cover(&mut files)?;
+        }
+        let mut stream = Stream::lay_out(files);
+        if stream.len_bytes() < stream.end() && !self.is_growing()? {
+            stream = stream.with_everything();
+        }
+        let stream = Arc::new(stream);
+        self.lock().stream = Some(stream.clone());
+        Ok(stream)
+    }
+
+    /// The merged events.
+    ///
+    /// # Errors
+    /// Of the share.
+    pub fn events(&self) -> Result<Arc<SessionEvents>, DiskError> {
+        if let Some(known) = self.lock().events.clone() {
+            return Ok(known);
+        }
+        let files = self.events_files()?;
+        let events = Arc::new(SessionEvents::merge(&files, self.is_growing()?)?);
+        self.lock().events = Some(events.clone());
+        Ok(events)
+    }
+
+    /// The text of summary.json.
+    ///
+    /// # Errors
+    /// Of the share.
+    pub fn summary(&self) -> Result<Arc<str>, DiskError> {
+        if let Some(known) = self.lock().summary.clone() {
+            return Ok(known);
+        }
+        let text: Arc<str> = summary(self)?.into();
+        self.lock().summary = Some(text.clone());
+        Ok(text)
+    }
+
+    /// Which of its files are worked out, so that asking for them does not wait for the share.
+    pub fn has_worked_out(&self, what: WorkedOutPart) -> bool {
+        let worked_out = self.lock();
+        match what {
+            WorkedOutPart::Stream => worked_out.stream.is_some(),
+            WorkedOutPart::Events => worked_out.events.is_some(),
+            WorkedOutPart::Summary => worked_out.summary.is_some(),
+        }
+    }
+
+    /// Who, when and what, from the main events files.
+    ///
+    /// # Errors
+    /// Of the share.
+    pub fn facts(&self) -> Result<SessionFacts, DiskError> {
+        let mut facts = SessionFacts::default();
+        for file in self.events_files()? {
+            facts.add(&file.scan.facts());
+        }
+        Ok(facts)
+    }
+
+    /// What could not be trusted, by server and file.
+    ///
+    /// # Errors
+    /// Of the share, but for files that cannot be opened: those are damage.
+    pub fn damage(&self) -> Result<Vec<(SessionFile, Damage)>, DiskError> {
+        let mut found = Vec::new();
+        for file in &self.files {
+            let kind = file.file.name.kind;
+            if kind == DataKind::Completed {
+                continue;
+            }
+            match self.dir.contents(&file.path, file.stat) {
+                Ok(contents) => found.extend(contents.damage().into_iter().map(|damage| (file.clone(), damage))),
+                Err(error) => {
+                    let wound = Wound::Unreadable(error.to_string());
+                    found.push((file.clone(), Damage { wound, offset_bytes: 0 }));
+                    continue;
+                }
+            }
+            if group_of(kind).is_some() {
+                let scan = self.scan(file)?;
+                let (damage, _) = scan.damage();
+                found.extend(damage.into_iter().map(|damage| (file.clone(), damage)));
+                if scan.whole() < scan.contents().len_bytes() {
+                    found.push((file.clone(), Damage { wound: Wound::TornLine, offset_bytes: scan.whole() }));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The directory it is read from.
+    pub(super) fn dir(&self) -> &Arc<AuditDir> {
+        &self.dir
+    }
+
+    fn of_kind(&self, wanted: impl Fn(DataKind) -> bool) -> impl Iterator<Item = &SessionFile> {
+        self.files.iter().filter(move |file| wanted(file.file.name.kind))
+    }
+
+    fn events_files(&self) -> Result<Vec<EventsFile>, DiskError> {
+        let mut files = Vec::new();
+        for file in &self.files {
+            let Some(group) = group_of(file.file.name.kind) else { continue };
+            let Some(scan) = self.readable(file, self.scan(file))? else { continue };
+            files.push(EventsFile { scan, group, server: file.server.clone(), file: file.name.clone() });
+        }
+        Ok(files)
+    }
+
+    /// One bad file never fails the whole session: it is damage. A share that does not answer does fail it.
+    fn readable<T>(&self, file: &SessionFile, read: Result<T, DiskError>) -> Result<Option<T>, DiskError> {
+        match read {
+            Ok(value) => Ok(Some(value)),
+            Err(error @ DiskError::TimedOut { .. }) => Err(error),
+            Err(error) if matches!(error.kind(), "EIO" | "ESTALE") => Err(error),
+            Err(error) => {
+                tracing::warn!(sid = %self.info.sid, server = %file.server, %error, "a file of this session is left out");
+                Ok(None)
+            }
+        }
+    }
+
+    fn scan(&self, file: &SessionFile) -> Result<Arc<EventScan>, DiskError> {
+        let contents = self.dir.contents(&file.path, file.stat)?;
+        let key = CacheKey::Events(file.path.clone());
+        let known = self.dir.cache().get::<EventScan>(&key).filter(|scan| Arc::ptr_eq(scan.contents(), &contents));
+        let scan = known.unwrap_or_else(|| Arc::new(EventScan::new(contents)));
+        let before = scan.whole();
+        scan.advance(group_of(file.file.name.kind).unwrap_or(0))?;
+        if before == 0 || before != scan.whole() {
+            self.dir.cache().put(key, scan.clone(), scan.cost());
+        }
+        Ok(scan)
+    }
+
+    /// Learns what the print events of each server cover.
+    fn cover(&self, files: &mut [ChunksFile]) -> Result<(), DiskError> {
+        for events in self.events_files()?.iter().filter(|file| file.group == 0) {
+            let covered = events.scan.covered();
+            for file in files.iter_mut().filter(|file| file.server == events.server) {
+                file.covered.extend(covered.iter().cloned());
+            }
+        }
+        for file in files.iter_mut() {
+            file.covered.sort_by_key(|range| range.start);
+        }
+        Ok(())
+    }
+
+    /// What it holds in memory.
+    pub(super) fn cost_bytes(&self) -> usize {
+        let files: usize = self.files.iter().map(|f| size_of::<SessionFile>() + f.path.len() + 160).sum();
+        let worked_out = self.lock();
+        let stream = worked_out.stream.as_ref().map_or(0, |stream| stream.cost_bytes());
+        let events = worked_out.events.as_ref().map_or(0, |events| events.cost_bytes());
+        let summary = worked_out.summary.as_ref().map_or(0, |text| text.len());
+        size_of::<Self>() + files + stream + events + summary
+    }
+
+    fn lock(&self) -> MutexGuard<'_, WorkedOut> {
+        self.worked_out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// 0 for main events, another number for each kind of enhanced events, none for other files.
+fn group_of(kind: DataKind) -> Option<usize> {
+    match kind {
+        DataKind::Events | DataKind::LegacyLog => Some(0),
+        DataKind::CommandEvents => Some(1),
+        DataKind::DiskEvents => Some(2),
+        DataKind::NetworkEvents => Some(3),
+        DataKind::Index | DataKind::Chunks | DataKind::Completed | DataKind::LegacyBytes => None,
+    }
+}

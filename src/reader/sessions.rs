@@ -1,0 +1,93 @@
+//! All sessions: each looked at when it is asked for, and again when it may have grown.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::disk::{CacheKey, Cost, DiskError, SessionNo};
+
+use super::audit_dir::AuditDir;
+use super::session::{Session, SessionFile};
+
+/// How long a look at the files of a session that may grow is good, nanoseconds.
+const FRESH_NS: i64 = 250_000_000;
+/// The same for a session whose newest file is older than [`QUIET_NS`].
+const FRESH_QUIET_NS: i64 = 2_000_000_000;
+/// A session that has been untouched for a day is not expected to grow.
+const QUIET_NS: i64 = 24 * 3600 * 1_000_000_000;
+
+/// See the module text.
+#[derive(Debug)]
+pub struct Sessions {
+    dir: Arc<AuditDir>,
+}
+
+impl Sessions {
+    /// The sessions of `dir`.
+    pub fn new(dir: Arc<AuditDir>) -> Self {
+        Sessions { dir }
+    }
+
+    /// The session as known, if the last look at its files is still good: never waits for the share.
+    pub fn known(&self, no: SessionNo, now_ns: i64) -> Option<Arc<Session>> {
+        let session = self.dir.cache().get::<Session>(&CacheKey::Session(no))?;
+        let good = if is_quiet(&session, now_ns) { FRESH_QUIET_NS } else { FRESH_NS };
+        let age_ns = now_ns.saturating_sub(session.checked_ns.load(Ordering::Relaxed));
+        if !(0..=good).contains(&age_ns) {
+            return None;
+        }
+        self.charge(&session);
+        Some(session)
+    }
+
+    /// The session as its files stand now; `None` if it is gone.
+    ///
+    /// # Errors
+    /// Of the share.
+    pub fn open(&self, no: SessionNo, now_ns: i64) -> Result<Option<Arc<Session>>, DiskError> {
+        if let Some(known) = self.known(no, now_ns) {
+            return Ok(Some(known));
+        }
+        let catalog = self.dir.catalog();
+        let Some(info) = catalog.session(no) else { return Ok(None) };
+        let mut files = Vec::new();
+        for file in catalog.files_of(no) {
+            let Some(folder) = catalog.folder(file.folder) else { continue };
+            let name = file.name.to_file_name();
+            let path = folder.file_path(&name);
+            match self.dir.disk().stat(&path) {
+                Ok(stat) => {
+                    let server = folder.origin.as_str().into();
+                    files.push(SessionFile { file, path, server, name: name.into(), stat });
+                }
+                // Gone since the listing; the next listing tells the catalog.
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if files.is_empty() {
+            return Ok(None);
+        }
+        let fresh = Arc::new(Session::new(self.dir.clone(), no, info, files, now_ns));
+        let key = CacheKey::Session(no);
+        if let Some(before) = self.dir.cache().get::<Session>(&key).filter(|before| before.same_files(&fresh)) {
+            before.checked_ns.store(now_ns, Ordering::Relaxed);
+            self.charge(&before);
+            return Ok(Some(before));
+        }
+        self.charge(&fresh);
+        Ok(Some(fresh))
+    }
+
+    /// Tells the cache what the session holds by now.
+    fn charge(&self, session: &Arc<Session>) {
+        let memory_bytes = session.cost_bytes();
+        if session.charged_bytes.swap(memory_bytes, Ordering::Relaxed) != memory_bytes {
+            self.dir.cache().put(CacheKey::Session(session.no()), session.clone(), Cost { memory_bytes, disk_bytes: 0 });
+        }
+    }
+}
+
+/// Whether the session has been untouched for a day.
+pub fn is_quiet(session: &Session, now_ns: i64) -> bool {
+    session.mtime_ns().saturating_add(QUIET_NS) < now_ns
+}

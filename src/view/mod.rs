@@ -1,0 +1,23 @@
+//! The file system as a value: paths to nodes to bytes, without FUSE.
+//!
+//! [`View`] answers what a mount is asked (look up, attributes, list, open, read) from the readers below it. It can be
+//! told never to wait for the share, so that a thread that must stay quick can try first and hand over what would
+//! block. The command line shows the same tree through it, on hosts without FUSE.
+
+mod attr;
+mod inode;
+mod listing;
+mod node;
+mod open;
+mod resolve;
+mod status;
+mod texts;
+mod tree;
+mod view_error;
+
+pub use attr::{Attr, NodeKind, Ttl};
+pub use listing::Entry;
+pub use node::{Node, SessionPart};
+pub use open::{OpenMode, Opened};
+pub use tree::{Changes, View, Wait};
+pub use view_error::ViewError;

@@ -1,0 +1,129 @@
+//! Opening and reading: which file may be kept by the page cache, and where its bytes come from.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::attr::Ttl;
+use super::node::{Node, SessionPart};
+use super::texts;
+use super::tree::{View, Wait, session_ttl};
+use super::view_error::ViewError;
+
+/// How long opening a day waits for its first scan, so that its length is exact and the page cache may keep it.
+const SCAN_PATIENCE: Duration = Duration::from_millis(2500);
+
+/// How the kernel may read an open file (DESIGN 5).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OpenMode {
+    /// It may still grow: never through the page cache, which shows NUL bytes behind a growing end.
+    Direct,
+    /// It is sealed: the page cache may keep it.
+    Cached,
+}
+
+/// An open file.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// How the kernel may read it.
+    pub mode: OpenMode,
+    /// Its text, for a file that is made at opening; others are read by node.
+    pub text: Option<Arc<str>>,
+}
+
+impl View {
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    /// [`ViewError::IsDirectory`]; [`ViewError::NotFound`]; of the share.
+    pub fn open(&self, node: &Node, wait: Wait, now_ns: i64) -> Result<Opened, ViewError> {
+        let text = |text: Arc<str>, mode| Ok(Opened { mode, text: Some(text) });
+        match node {
+            Node::Readme => text(texts::README.into(), OpenMode::Cached),
+            Node::Version => text(texts::VERSION.into(), OpenMode::Cached),
+            Node::Status => text(self.status_text(now_ns), OpenMode::Direct),
+            Node::Day(day) => {
+                let file = self.days.get(*day).ok_or(ViewError::NotFound)?;
+                if !file.is_exact() && wait == Wait::Never {
+                    return Err(ViewError::WouldBlock);
+                }
+                let exact = self.noting(file.prepare(SCAN_PATIENCE))?;
+                let mode = if exact && !file.is_live() { OpenMode::Cached } else { OpenMode::Direct };
+                Ok(Opened { mode, text: None })
+            }
+            Node::SessionFile(no, part) => {
+                let session = self.session(*no, wait, now_ns)?;
+                if wait == Wait::Never && !session.has_worked_out(part.worked_out()) {
+                    return Err(ViewError::WouldBlock);
+                }
+                let mode = match session_ttl(&session, now_ns) {
+                    Ttl::Sealed => OpenMode::Cached,
+                    Ttl::Live | Ttl::Unknown => OpenMode::Direct,
+                };
+                match part {
+                    SessionPart::Summary => text(self.noting(session.summary())?, mode),
+                    SessionPart::Stream => self.noting(session.stream()).map(|_| Opened { mode, text: None }),
+                    SessionPart::Events => self.noting(session.events()).map(|_| Opened { mode, text: None }),
+                }
+            }
+            Node::Root | Node::EventsDir | Node::SessionsDir(_) | Node::Session(_) | Node::NamespacesDir => {
+                Err(ViewError::IsDirectory)
+            }
+            Node::NamespaceDir(_) | Node::StatusDir => Err(ViewError::IsDirectory),
+            // The kernel resolves symlinks itself and never opens one.
+            Node::EventsCurrent => Err(ViewError::NotFound),
+        }
+    }
+
+    /// Up to `len` bytes of a file from `offset` on; fewer mean the end.
+    ///
+    /// # Errors
+    /// As [`View::open`].
+    pub fn read(&self, node: &Node, offset: u64, len: u64, now_ns: i64) -> Result<Vec<u8>, ViewError> {
+        let mut out = Vec::with_capacity(usize::try_from(len.min(4 << 20)).unwrap_or(0));
+        match node {
+            Node::Day(day) => {
+                let file = self.days.get(*day).ok_or(ViewError::NotFound)?;
+                self.noting(file.read_at(offset, len, &mut out))?;
+            }
+            Node::SessionFile(no, SessionPart::Stream) => {
+                let session = self.session(*no, Wait::Share, now_ns)?;
+                self.noting(session.stream().and_then(|stream| stream.read_at(offset, len, &mut out)))?;
+            }
+            Node::SessionFile(no, SessionPart::Events) => {
+                let session = self.session(*no, Wait::Share, now_ns)?;
+                self.noting(session.events().and_then(|events| events.read_at(offset, len, &mut out)))?;
+            }
+            made => {
+                if let Some(text) = self.open(made, Wait::Share, now_ns)?.text {
+                    out.extend_from_slice(part_of(&text, offset, len));
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// Where data or a hole begins at or behind `offset` (lseek(2) SEEK_DATA, SEEK_HOLE).
+    ///
+    /// # Errors
+    /// [`ViewError::NoSuchOffset`] behind the end; of the share.
+    pub fn seek(&self, node: &Node, offset: u64, hole: bool, now_ns: i64) -> Result<u64, ViewError> {
+        if let Node::SessionFile(no, SessionPart::Stream) = node {
+            let stream = self.noting(self.session(*no, Wait::Share, now_ns)?.stream())?;
+            let found = if hole { stream.seek_hole(offset) } else { stream.seek_data(offset) };
+            return found.ok_or(ViewError::NoSuchOffset);
+        }
+        let size = self.attr(node, Wait::Share, now_ns)?.size;
+        if offset >= size {
+            return Err(ViewError::NoSuchOffset);
+        }
+        Ok(if hole { size } else { offset })
+    }
+}
+
+/// Up to `len` bytes of `text` from `offset` on.
+pub fn part_of(text: &str, offset: u64, len: u64) -> &[u8] {
+    let bytes = text.as_bytes();
+    let first = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+    let next = first.saturating_add(usize::try_from(len).unwrap_or(usize::MAX)).min(bytes.len());
+    bytes.get(first..next).unwrap_or(&[])
+}

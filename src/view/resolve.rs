@@ -1,0 +1,87 @@
+//! Names to nodes: one name below a directory, or a whole path.
+
+use crate::event::{Day, Namespace};
+
+use super::listing::sessions_ns;
+use super::node::{Node, SessionPart};
+use super::texts;
+use super::tree::{View, Wait};
+use super::view_error::ViewError;
+
+impl View {
+    /// The node called `name` in the directory `parent`. Whether it exists [`View::attr`] tells.
+    ///
+    /// # Errors
+    /// [`ViewError::NotFound`], [`ViewError::NotDirectory`].
+    pub fn lookup(&self, parent: &Node, name: &str) -> Result<Node, ViewError> {
+        let found = match parent {
+            Node::Root => match name {
+                "README.txt" => Some(Node::Readme),
+                "events" => Some(Node::EventsDir),
+                "sessions" => Some(Node::SessionsDir(Namespace::default())),
+                "namespaces" => Some(Node::NamespacesDir),
+                ".auditfs" => Some(Node::StatusDir),
+                _ => None,
+            },
+            Node::EventsDir if name == "current" => Some(Node::EventsCurrent),
+            Node::EventsDir => {
+                let day = name.strip_suffix(".jsonl").and_then(|day| day.parse::<Day>().ok());
+                day.filter(|day| self.days.get(*day).is_some()).map(Node::Day)
+            }
+            Node::SessionsDir(ns) => self.dir.catalog().find(ns, name).map(Node::Session),
+            Node::Session(no) => {
+                let part = SessionPart::ALL.into_iter().find(|part| part.name() == name);
+                part.map(|part| Node::SessionFile(*no, part))
+            }
+            Node::NamespacesDir => {
+                let ns = Namespace::new(name).ok().filter(|ns| !ns.is_default());
+                ns.filter(|ns| self.dir.catalog().namespaces().contains(ns)).map(Node::NamespaceDir)
+            }
+            Node::NamespaceDir(ns) => (name == "sessions").then(|| sessions_ns(ns)),
+            Node::StatusDir => match name {
+                "status.json" => Some(Node::Status),
+                "version" => Some(Node::Version),
+                _ => None,
+            },
+            Node::Readme | Node::EventsCurrent | Node::Day(_) | Node::SessionFile(..) | Node::Status | Node::Version => {
+                return Err(ViewError::NotDirectory);
+            }
+        };
+        found.ok_or(ViewError::NotFound)
+    }
+
+    /// The node at a path below the root of the view; leading and doubled slashes do not matter. The symlink
+    /// `events/current` is followed.
+    ///
+    /// # Errors
+    /// [`ViewError::NotFound`], [`ViewError::NotDirectory`].
+    pub fn resolve(&self, path: &str) -> Result<Node, ViewError> {
+        let mut node = Node::Root;
+        for name in path.split('/').filter(|name| !name.is_empty() && *name != ".") {
+            node = self.lookup(&node, name)?;
+            if node == Node::EventsCurrent {
+                node = Node::Day(self.days.list().pop().ok_or(ViewError::NotFound)?.day());
+            }
+        }
+        Ok(node)
+    }
+
+    /// Where a symlink points.
+    ///
+    /// # Errors
+    /// [`ViewError::NotSymlink`]; [`ViewError::NotFound`] if there is no day yet.
+    pub fn read_link(&self, node: &Node) -> Result<String, ViewError> {
+        match node {
+            Node::EventsCurrent => {
+                let newest = self.days.list().pop().ok_or(ViewError::NotFound)?;
+                Ok(texts::day_name(newest.day()))
+            }
+            _ => Err(ViewError::NotSymlink),
+        }
+    }
+
+    /// Whether the node still exists, without more than its name.
+    pub(super) fn exists(&self, node: &Node, now_ns: i64) -> bool {
+        !matches!(self.attr(node, Wait::Never, now_ns), Err(ViewError::NotFound))
+    }
+}

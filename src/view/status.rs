@@ -1,0 +1,88 @@
+//! `.auditfs/status.json`: how the mount and its source are, for people and for monitoring.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Value, json};
+
+use crate::event::EventTime;
+
+use super::tree::View;
+
+/// How long one text serves: stat and read then agree, nanoseconds.
+const TEXT_NS: i64 = 1_000_000_000;
+
+/// What the status needs to remember.
+#[derive(Debug)]
+pub struct Status {
+    source: String,
+    started_ns: i64,
+    text: Mutex<Option<(i64, Arc<str>)>>,
+}
+
+impl Status {
+    pub(super) fn new(source: String, started_ns: i64) -> Self {
+        Status { source, started_ns, text: Mutex::default() }
+    }
+
+    pub(super) fn started_ns(&self) -> i64 {
+        self.started_ns
+    }
+}
+
+impl View {
+    /// The text of status.json; made anew at most once a second.
+    pub fn status_text(&self, now_ns: i64) -> Arc<str> {
+        let mut known = self.status.text.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, text)) = known.as_ref().filter(|(made_ns, _)| (0..TEXT_NS).contains(&now_ns.saturating_sub(*made_ns))) {
+            return text.clone();
+        }
+        let mut text = serde_json::to_string_pretty(&self.status_value(now_ns)).unwrap_or_default();
+        text.push('\n');
+        let text: Arc<str> = text.into();
+        *known = Some((now_ns, text.clone()));
+        text
+    }
+
+    fn status_value(&self, now_ns: i64) -> Value {
+        let cache = self.dir.cache().stats();
+        let days = self.days.list();
+        let growth = self.days.last_growth();
+        let servers: Vec<Value> = self
+            .dir
+            .catalog()
+            .servers()
+            .into_iter()
+            .map(|server| {
+                let last = growth.get(&server).map(|ns| EventTime::from_ns(*ns).to_rfc3339());
+                json!({ "server": server.as_str(), "last_growth": last })
+            })
+            .collect();
+        let late: BTreeMap<String, u64> =
+            days.iter().filter(|day| day.late() > 0).map(|day| (day.day().to_string(), day.late())).collect();
+        let changed: BTreeMap<String, u64> = days
+            .iter()
+            .filter(|day| day.changed_sources() > 0)
+            .map(|day| (day.day().to_string(), day.changed_sources()))
+            .collect();
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "pid": std::process::id(),
+            "source": self.status.source,
+            "started": EventTime::from_ns(self.status.started_ns).to_rfc3339(),
+            "time": EventTime::from_ns(now_ns).to_rfc3339(),
+            "servers": servers,
+            "sessions": self.dir.catalog().sessions_count(),
+            "namespaces": self.dir.catalog().namespaces().iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "days": days.len(),
+            "late_records": late,
+            "changed_sources": changed,
+            "cache": {
+                "hits": cache.hits, "misses": cache.misses, "entries": cache.entries,
+                "memory_bytes": cache.memory_bytes, "memory_limit_bytes": self.dir.limits().cache_bytes,
+                "unpacked_bytes": cache.disk_bytes, "unpacked_limit_bytes": self.dir.limits().unpack_bytes,
+            },
+            "errors": *self.errors.lock().unwrap_or_else(PoisonError::into_inner),
+        })
+    }
+}

@@ -1,0 +1,259 @@
+//! The view itself: what it stands on, attributes of its nodes, and taking in what has changed.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::disk::{DiskError, SessionNo};
+use crate::event::{Day, Namespace};
+use crate::reader::{AuditDir, BatchTime, Days, Session, Sessions, is_quiet};
+
+use super::attr::{Attr, Ttl};
+use super::inode::Inodes;
+use super::node::{Node, SessionPart};
+use super::status::Status;
+use super::texts;
+use super::view_error::ViewError;
+
+/// Whether an answer may wait for the share.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Wait {
+    /// From memory, or [`ViewError::WouldBlock`].
+    Never,
+    /// As long as the share's deadline allows.
+    Share,
+}
+
+/// What a refresh found changed.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Changes {
+    /// Days that grew or came.
+    pub days: Vec<Day>,
+    /// Sessions that got or lost files.
+    pub sessions: Vec<SessionNo>,
+}
+
+/// The file system over one audit directory. See the module text of `view`.
+#[derive(Debug)]
+pub struct View {
+    pub(super) dir: Arc<AuditDir>,
+    pub(super) days: Days,
+    pub(super) sessions: Sessions,
+    pub(super) inodes: Inodes,
+    pub(super) status: Status,
+    pub(super) errors: Mutex<BTreeMap<&'static str, u64>>,
+    events_changed_ns: Mutex<(usize, i64)>,
+}
+
+impl View {
+    /// A view of `dir`, which was given to the mount as `source`. Nothing is known before [`View::refresh`].
+    pub fn new(dir: Arc<AuditDir>, source: String, started_ns: i64) -> Self {
+        let seed = dir.limits().hash_seed;
+        View {
+            days: Days::new(dir.clone()),
+            sessions: Sessions::new(dir.clone()),
+            inodes: Inodes::new(seed),
+            status: Status::new(source, started_ns),
+            errors: Mutex::default(),
+            events_changed_ns: Mutex::default(),
+            dir,
+        }
+    }
+
+    /// Looks at the share for what is new. Called about once a second.
+    pub fn refresh(&self, at: BatchTime) -> Changes {
+        for error in self.dir.catalog().refresh() {
+            self.note(&error);
+        }
+        let (days, errors) = self.days.refresh(at);
+        for error in &errors {
+            self.note(error);
+        }
+        let count = self.days.list().len();
+        let mut known = self.events_changed_ns.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.0 != count {
+            let newest = self.days.list().iter().map(|day| day.mtime_ns()).max().unwrap_or(0);
+            *known = (count, newest.max(known.1 + 1));
+        }
+        Changes { days, sessions: self.dir.catalog().take_changed() }
+    }
+
+    /// The merged days.
+    pub fn days(&self) -> &Days {
+        &self.days
+    }
+
+    /// The merged sessions.
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// What it reads.
+    pub fn dir(&self) -> &Arc<AuditDir> {
+        &self.dir
+    }
+
+    /// Total, free and available bytes of the share's file system.
+    ///
+    /// # Errors
+    /// Of the share.
+    pub fn space_bytes(&self) -> Result<(u64, u64, u64), ViewError> {
+        Ok(self.dir.disk().space_bytes()?)
+    }
+
+    /// Attributes of a node.
+    ///
+    /// # Errors
+    /// [`ViewError::NotFound`] if it is gone; of the share.
+    pub fn attr(&self, node: &Node, wait: Wait, now_ns: i64) -> Result<Attr, ViewError> {
+        let ino = self.ino(node)?;
+        match node {
+            Node::Root => Ok(Attr::directory(ino, 4, self.changed_ns(), Ttl::Live)),
+            Node::Readme => Ok(Attr::file(ino, texts::README.len() as u64, self.status.started_ns(), Ttl::Sealed)),
+            Node::EventsDir => Ok(Attr::directory(ino, 0, self.events_changed(), Ttl::Live)),
+            Node::EventsCurrent => {
+                let newest = self.days.list().pop().ok_or(ViewError::NotFound)?;
+                let size = texts::day_name(newest.day()).len() as u64;
+                Ok(Attr { kind: super::NodeKind::Symlink, ..Attr::file(ino, size, newest.mtime_ns(), Ttl::Live) })
+            }
+            Node::Day(day) => self.day_attr(*day, ino, wait),
+            Node::SessionsDir(ns) => {
+                let (count, changed_ns) = self.dir.catalog().namespace_stat(ns);
+                Ok(Attr::directory(ino, count, changed_ns, Ttl::Live))
+            }
+            Node::Session(no) => {
+                let session = self.session(*no, wait, now_ns)?;
+                Ok(Attr::directory(ino, 0, session.mtime_ns(), session_ttl(&session, now_ns)))
+            }
+            Node::SessionFile(no, part) => self.part_attr(*no, *part, ino, wait, now_ns),
+            Node::NamespacesDir => {
+                let count = self.dir.catalog().namespaces().iter().filter(|ns| !ns.is_default()).count();
+                Ok(Attr::directory(ino, count, self.changed_ns(), Ttl::Live))
+            }
+            Node::NamespaceDir(ns) => {
+                let (count, changed_ns) = self.dir.catalog().namespace_stat(ns);
+                if count == 0 { Err(ViewError::NotFound) } else { Ok(Attr::directory(ino, 1, changed_ns, Ttl::Live)) }
+            }
+            Node::StatusDir => Ok(Attr::directory(ino, 0, self.status.started_ns(), Ttl::Sealed)),
+            Node::Status => {
+                let text = self.status_text(now_ns);
+                Ok(Attr::file(ino, text.len() as u64, now_ns, Ttl::Unknown))
+            }
+            Node::Version => Ok(Attr::file(ino, texts::VERSION.len() as u64, self.status.started_ns(), Ttl::Sealed)),
+        }
+    }
+
+    fn day_attr(&self, day: Day, ino: u64, wait: Wait) -> Result<Attr, ViewError> {
+        let file = self.days.get(day).ok_or(ViewError::NotFound)?;
+        let size = match (file.known_len(), wait) {
+            (Some(size), _) => size,
+            (None, Wait::Never) => return Err(ViewError::WouldBlock),
+            (None, Wait::Share) => self.noting(file.len_bytes())?,
+        };
+        let ttl = if file.is_live() || !file.is_exact() { Ttl::Live } else { Ttl::Sealed };
+        Ok(Attr::file(ino, size, file.mtime_ns(), ttl))
+    }
+
+    fn part_attr(&self, no: SessionNo, part: SessionPart, ino: u64, wait: Wait, now_ns: i64) -> Result<Attr, ViewError> {
+        let session = self.session(no, wait, now_ns)?;
+        if wait == Wait::Never && !session.has_worked_out(part.worked_out()) {
+            return Err(ViewError::WouldBlock);
+        }
+        let size = match part {
+            SessionPart::Stream => self.noting(session.stream())?.len_bytes(),
+            SessionPart::Events => self.noting(session.events())?.len_bytes(),
+            SessionPart::Summary => self.noting(session.summary())?.len() as u64,
+        };
+        Ok(Attr::file(ino, size, session.mtime_ns(), session_ttl(&session, now_ns)))
+    }
+
+    pub(super) fn session(&self, no: SessionNo, wait: Wait, now_ns: i64) -> Result<Arc<Session>, ViewError> {
+        match wait {
+            Wait::Never => self.sessions.known(no, now_ns).ok_or(ViewError::WouldBlock),
+            Wait::Share => self.noting(self.sessions.open(no, now_ns))?.ok_or(ViewError::NotFound),
+        }
+    }
+
+    /// The inode number of a node.
+    ///
+    /// # Errors
+    /// [`ViewError::NotFound`] for a session that is gone.
+    pub fn ino(&self, node: &Node) -> Result<u64, ViewError> {
+        match node {
+            Node::Session(no) => self.dir.catalog().session(*no).map(|info| info.hash).ok_or(ViewError::NotFound),
+            Node::SessionFile(no, part) => Ok(self.ino(&Node::Session(*no))? + part.inode_step()),
+            fixed => Ok(self.inodes.number(fixed)),
+        }
+    }
+
+    /// The node that has this inode number.
+    ///
+    /// # Errors
+    /// [`ViewError::NotFound`] for a number that no name has.
+    pub fn node(&self, ino: u64) -> Result<Node, ViewError> {
+        if let Some(node) = self.inodes.node(ino) {
+            return Ok(node);
+        }
+        if let Some(no) = self.dir.catalog().find_hash(ino & !0xf) {
+            if ino & 0xf == 0 {
+                return Ok(Node::Session(no));
+            }
+            let part = SessionPart::ALL.into_iter().find(|part| part.inode_step() == ino & 0xf);
+            return part.map(|part| Node::SessionFile(no, part)).ok_or(ViewError::NotFound);
+        }
+        self.number_everything();
+        self.inodes.node(ino).ok_or(ViewError::NotFound)
+    }
+
+    /// Gives every node that is no session its number, for numbers that an earlier process handed out.
+    fn number_everything(&self) {
+        let default = Namespace::default();
+        let fixed = [
+            Node::Readme,
+            Node::EventsDir,
+            Node::EventsCurrent,
+            Node::SessionsDir(default),
+            Node::NamespacesDir,
+            Node::StatusDir,
+            Node::Status,
+            Node::Version,
+        ];
+        let days = self.days.list().into_iter().map(|day| Node::Day(day.day()));
+        let namespaces = self.dir.catalog().namespaces().into_iter();
+        let namespaces = namespaces.flat_map(|ns| [Node::NamespaceDir(ns.clone()), Node::SessionsDir(ns)]);
+        for node in fixed.into_iter().chain(days).chain(namespaces) {
+            self.inodes.number(&node);
+        }
+    }
+
+    fn changed_ns(&self) -> i64 {
+        let catalog = self.dir.catalog();
+        let sessions = catalog.namespaces().iter().map(|ns| catalog.namespace_stat(ns).1).max().unwrap_or(0);
+        sessions.max(self.events_changed())
+    }
+
+    fn events_changed(&self) -> i64 {
+        self.events_changed_ns.lock().unwrap_or_else(PoisonError::into_inner).1
+    }
+
+    pub(super) fn noting<T>(&self, result: Result<T, DiskError>) -> Result<T, ViewError> {
+        result.map_err(|error| {
+            self.note(&error);
+            ViewError::Disk(error)
+        })
+    }
+
+    fn note(&self, error: &DiskError) {
+        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = errors.entry(error.kind()).or_default();
+        *count += 1;
+        // The first of a kind and then every thousandth: a share that is away must not fill the log.
+        if *count % 1000 == 1 {
+            tracing::warn!(%error, count, "the audit directory could not be read");
+        }
+    }
+}
+
+/// A session that has been untouched for a day is sealed; a file more or less is told by a notice.
+pub(super) fn session_ttl(session: &Session, now_ns: i64) -> Ttl {
+    if is_quiet(session, now_ns) { Ttl::Sealed } else { Ttl::Live }
+}
