@@ -1,3 +1,5 @@
 //! The auditfs command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    auditfs::cli::main()
+}

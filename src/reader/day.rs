@@ -10,7 +10,7 @@ use super::audit_dir::AuditDir;
 use super::cut::cut;
 use super::day_plan::{DayPart, DayPlan};
 use super::planned::PlanSource;
-use super::tail::{BatchTime, Tail};
+use super::tail::{BatchTime, Intake, Tail};
 
 /// How long a scan may take before a day that grows is published without waiting for it.
 const SCAN_PATIENCE: Duration = Duration::from_secs(3600);
@@ -32,6 +32,7 @@ pub struct DayFile {
     day: Day,
     dir: Arc<AuditDir>,
     inner: Mutex<Inner>,
+    intake: Mutex<Intake>,
 }
 
 #[derive(Debug)]
@@ -50,7 +51,7 @@ impl DayFile {
     pub(super) fn new(dir: Arc<AuditDir>, day: Day, ranges: Vec<DayRange>, torn_too: bool, live: bool) -> Arc<Self> {
         let mtime_ns = newest(&ranges);
         let inner = Inner { ranges, torn_too, exact: None, tail: None, mtime_ns, live, changed_sources: 0 };
-        Arc::new(DayFile { day, dir, inner: Mutex::new(inner) })
+        Arc::new(DayFile { day, dir, inner: Mutex::new(inner), intake: Mutex::default() })
     }
 
     /// Its date.
@@ -180,22 +181,25 @@ impl DayFile {
         }
         drop(inner);
         self.prepare(SCAN_PATIENCE)?;
-        let mut inner = self.lock();
-        let Inner { ranges: first_seen, tail, torn_too, .. } = &mut *inner;
-        let tail = tail.get_or_insert_with(Tail::default);
+        let (first_seen, torn_too) = {
+            let inner = self.lock();
+            (inner.ranges.clone(), inner.torn_too)
+        };
+        let mut intake = self.intake.lock().unwrap_or_else(PoisonError::into_inner);
         for new in &ranges {
             let Some((first, next)) = new.range else { continue };
-            if tail.taken(&new.file.path).is_none() {
+            if intake.taken(&new.file.path).is_none() {
                 let old = first_seen.iter().find(|old| old.file == new.file);
-                let from = old.map_or(first, |old| if *torn_too { old.stat.size } else { end(old) });
+                let from = old.map_or(first, |old| if torn_too { old.stat.size } else { end(old) });
                 let contents = self.dir.contents(&new.file.path, new.stat)?;
-                tail.follow(contents, new.file.origin.as_str().into(), new.file.name.as_str().into(), from);
+                intake.follow(contents, new.file.origin.as_str().into(), new.file.name.as_str().into(), from);
             }
-            if tail.taken(&new.file.path).is_some_and(|taken| taken < next) {
-                tail.take_in(&new.file.path, next, new.stat, at)?;
+            if intake.taken(&new.file.path).is_some_and(|taken| taken < next) {
+                intake.take_in(&new.file.path, next, new.stat, at)?;
             }
         }
-        let published = tail.publish(at);
+        let mut inner = self.lock();
+        let published = inner.tail.get_or_insert_with(Tail::default).publish(&mut intake, at);
         if published {
             inner.mtime_ns = inner.mtime_ns.max(at.now_ns);
         }

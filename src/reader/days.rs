@@ -23,13 +23,13 @@ const SWEEP_EVERY: u64 = 20;
 pub struct Days {
     dir: Arc<AuditDir>,
     days: RwLock<BTreeMap<Day, Arc<DayFile>>>,
+    growth: RwLock<BTreeMap<Origin, i64>>,
     followed: Mutex<Followed>,
 }
 
 #[derive(Debug, Default)]
 struct Followed {
     files: HashMap<String, Measured>,
-    growth: BTreeMap<Origin, i64>,
     refreshes: u64,
 }
 
@@ -42,7 +42,7 @@ struct Measured {
 impl Days {
     /// Nothing is known before the first [`Days::refresh`].
     pub fn new(dir: Arc<AuditDir>) -> Self {
-        Days { dir, days: RwLock::default(), followed: Mutex::default() }
+        Days { dir, days: RwLock::default(), growth: RwLock::default(), followed: Mutex::default() }
     }
 
     /// All dates that have a record, oldest first.
@@ -57,8 +57,7 @@ impl Days {
 
     /// When each server's daily logs last grew, nanoseconds since 1970.
     pub fn last_growth(&self) -> BTreeMap<Origin, i64> {
-        let followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
-        followed.growth.clone()
+        self.growth.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Looks at the daily logs of the catalog; gives the dates that grew or came, and what failed.
@@ -84,7 +83,8 @@ impl Days {
             }) {
                 Ok(measured) => {
                     followed.files.insert(file.path.clone(), measured);
-                    let last = followed.growth.entry(file.origin.clone()).or_insert(measured.stat.mtime_ns);
+                    let mut growth = self.growth.write().unwrap_or_else(PoisonError::into_inner);
+                    let last = growth.entry(file.origin.clone()).or_insert(measured.stat.mtime_ns);
                     *last = measured.stat.mtime_ns.max(*last);
                     add_ranges(&mut ranges, file, measured);
                 }

@@ -28,19 +28,25 @@ pub struct BatchTime {
     pub settle_ns: i64,
 }
 
-/// See the module text.
+/// What has been published behind the first sight of a day. Reading it never waits for the intake.
 #[derive(Debug, Default)]
 pub struct Tail {
     plan: Plan,
-    sources: Vec<TailSource>,
+    sources: Vec<PlanSource>,
     /// Time of the newest published record.
     newest: Option<EventTime>,
     /// Records that came later than a newer one had been published.
     pub late: u64,
 }
 
+/// The lines that wait to be published. Taking lines in reads the share; nobody who reads the day waits for that.
+#[derive(Debug, Default)]
+pub struct Intake {
+    sources: Vec<IntakeSource>,
+}
+
 #[derive(Debug)]
-struct TailSource {
+struct IntakeSource {
     source: PlanSource,
     /// File offset up to which lines have been taken in.
     taken: u64,
@@ -58,18 +64,7 @@ struct HeldLine {
     arrived_ns: i64,
 }
 
-impl Tail {
-    /// Bytes published.
-    pub fn len_bytes(&self) -> u64 {
-        self.plan.len_bytes()
-    }
-
-    /// What the tail holds in memory.
-    pub fn cost_bytes(&self) -> usize {
-        let held: usize = self.sources.iter().map(|source| source.held.capacity() * size_of::<HeldLine>()).sum();
-        self.plan.cost_bytes() + held
-    }
-
+impl Intake {
     /// The source that reads `path` and how far its lines have been taken in.
     pub fn taken(&self, path: &str) -> Option<u64> {
         self.sources.iter().find(|s| s.source.contents.path() == path).map(|s| s.taken)
@@ -78,7 +73,7 @@ impl Tail {
     /// Follows a file from the byte offset `first` on, which begins a line.
     pub fn follow(&mut self, contents: Arc<Contents>, server: Arc<str>, file: Arc<str>, first: u64) {
         let source = PlanSource { contents, first, server, file };
-        let at = TailSource { source, taken: first, held: VecDeque::new(), time: None, nul_since_ns: None };
+        let at = IntakeSource { source, taken: first, held: VecDeque::new(), time: None, nul_since_ns: None };
         self.sources.push(at);
     }
 
@@ -124,24 +119,38 @@ impl Tail {
         Ok(())
     }
 
+    /// What it holds in memory.
+    pub fn cost_bytes(&self) -> usize {
+        self.sources.iter().map(|source| source.held.capacity() * size_of::<HeldLine>()).sum()
+    }
+}
+
+impl Tail {
+    /// Bytes published.
+    pub fn len_bytes(&self) -> u64 {
+        self.plan.len_bytes()
+    }
+
     /// Publishes every held line that has settled, as one batch. Gives whether there was any.
-    pub fn publish(&mut self, at: BatchTime) -> bool {
+    pub fn publish(&mut self, intake: &mut Intake, at: BatchTime) -> bool {
         let settled = |line: &HeldLine| {
             let old = line.time.is_none_or(|time| time.as_ns().saturating_add(at.settle_ns) <= at.now_ns);
             old || line.arrived_ns.saturating_add(at.settle_ns) <= at.now_ns
         };
         let (before, newest_before) = (self.plan.len_bytes(), self.newest);
+        let known = self.sources.len();
+        self.sources.extend(intake.sources.iter().skip(known).map(|source| source.source.clone()));
         let mut heads = KWay::default();
-        let offer = |heads: &mut KWay, number: usize, source: &TailSource| {
+        let offer = |heads: &mut KWay, number: usize, source: &IntakeSource| {
             if let Some(line) = source.held.front().filter(|line| settled(line)) {
                 heads.offer(number, line.time.or(source.time).unwrap_or(EventTime::from_ns(i64::MIN)));
             }
         };
-        for (number, source) in self.sources.iter().enumerate() {
+        for (number, source) in intake.sources.iter().enumerate() {
             offer(&mut heads, number, source);
         }
         while let Some(number) = heads.next_source() {
-            let Some(source) = self.sources.get_mut(number) else { break };
+            let Some(source) = intake.sources.get_mut(number) else { break };
             let Some(line) = source.held.pop_front() else { break };
             match line.shown {
                 None => self.plan.copy(number, line.len),
@@ -159,7 +168,7 @@ impl Tail {
 
     /// What is needed to read up to `len` published bytes from `offset` on, without holding the tail meanwhile.
     pub fn part(&self, offset: u64, len: u64) -> TailPart {
-        let sources = self.sources.iter().map(|s| s.source.clone()).collect();
+        let sources = self.sources.clone();
         let len = len.min(self.len_bytes().saturating_sub(offset));
         TailPart { runs: runs_of(&self.plan, offset, len), sources, offset, len }
     }

@@ -1,0 +1,82 @@
+//! Opening an audit directory for a command that shows it without mounting.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use crate::disk::Share;
+use crate::mount::{batch_time, now_ns};
+use crate::reader::{AuditDir, ReaderLimits};
+use crate::view::View;
+
+use super::values::{duration, size_bytes};
+
+/// Options of every command that reads an audit directory.
+#[derive(Args, Clone, Debug)]
+pub struct ReadArgs {
+    /// Memory for what can be computed again: parsed sessions, merge plans, unpacked pieces.
+    #[arg(long, value_name = "N", default_value = "256M", value_parser = size_bytes)]
+    pub cache_size: u64,
+    /// Local disk for unpacked gzip files, in unnamed temporary files.
+    #[arg(long, value_name = "N", default_value = "8G", value_parser = size_bytes)]
+    pub unpack_size: u64,
+    /// A session that has not grown for this long is over, even without an end record.
+    #[arg(long, value_name = "D", default_value = "1h", value_parser = duration)]
+    pub session_idle: Duration,
+}
+
+impl Default for ReadArgs {
+    fn default() -> Self {
+        ReadArgs { cache_size: 256 << 20, unpack_size: 8 << 30, session_idle: Duration::from_secs(3600) }
+    }
+}
+
+/// The audit directory at `source`, opened; nothing is listed yet.
+///
+/// # Errors
+/// One line that names what is wrong with it.
+pub fn open_view(source: &Path, args: &ReadArgs, unpack_dir: PathBuf) -> anyhow::Result<Arc<View>> {
+    let meta = std::fs::metadata(source).with_context(|| format!("{}", source.display()))?;
+    if !meta.is_dir() {
+        bail!("{}: not a directory", source.display());
+    }
+    let share = Share::open(source).with_context(|| format!("{}", source.display()))?;
+    let canonical = source.canonicalize().with_context(|| format!("{}", source.display()))?;
+    let name = canonical.to_string_lossy().into_owned();
+    let limits = ReaderLimits {
+        cache_bytes: usize::try_from(args.cache_size).unwrap_or(usize::MAX),
+        unpack_bytes: args.unpack_size,
+        unpack_dir,
+        session_idle_ns: i64::try_from(args.session_idle.as_nanos()).unwrap_or(i64::MAX),
+        hash_seed: source_hash(&name),
+    };
+    Ok(Arc::new(View::new(AuditDir::new(Arc::new(share), limits), name, now_ns())))
+}
+
+/// The same, listed once: ready to be shown.
+///
+/// # Errors
+/// As [`open_view`].
+pub fn listed_view(source: &Path, args: &ReadArgs) -> anyhow::Result<Arc<View>> {
+    raise_open_files();
+    let view = open_view(source, args, std::env::temp_dir())?;
+    view.refresh(batch_time(Duration::ZERO));
+    Ok(view)
+}
+
+/// A number for the audit directory of this name, the same every time.
+pub fn source_hash(canonical: &str) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(canonical.as_bytes())
+}
+
+/// A merged session may have hundreds of files open at once.
+pub fn raise_open_files() {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let wanted = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Nofile, wanted) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}

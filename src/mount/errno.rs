@@ -1,0 +1,21 @@
+//! One table from our errors to errno, each arm written out.
+
+use fuser::Errno;
+
+use crate::disk::DiskError;
+use crate::view::ViewError;
+
+/// What the caller of a system call sees.
+pub fn errno(error: &ViewError) -> Errno {
+    match error {
+        ViewError::NotFound => Errno::ENOENT,
+        ViewError::NotDirectory => Errno::ENOTDIR,
+        ViewError::IsDirectory => Errno::EISDIR,
+        ViewError::NotSymlink => Errno::EINVAL,
+        ViewError::NoSuchOffset => Errno::ENXIO,
+        ViewError::WouldBlock => Errno::EAGAIN,
+        ViewError::Disk(DiskError::TimedOut { .. }) => Errno::ETIMEDOUT,
+        ViewError::Disk(DiskError::TooLarge { .. }) => Errno::EFBIG,
+        ViewError::Disk(DiskError::Io { .. }) => Errno::EIO,
+    }
+}

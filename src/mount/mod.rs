@@ -1,0 +1,19 @@
+//! The view as a mounted file system: FUSE requests in, replies out.
+//!
+//! [`attach`] makes the mount with mount(2) (or fusermount3 for an ordinary user) and hands over the device;
+//! [`serve`] answers requests on it until it is unmounted. Threads that take requests from the kernel answer from
+//! memory only; whatever needs the share runs in a pool.
+
+mod attach;
+mod errno;
+mod fs;
+mod mount_error;
+mod mount_table;
+mod pool;
+mod serve;
+
+pub use attach::{AttachOptions, attach, detach};
+pub use fs::{Ownership, now_ns};
+pub use mount_error::MountError;
+pub use mount_table::{MountEntry, find_mount};
+pub use serve::{ServeOptions, Service, batch_time, serve};

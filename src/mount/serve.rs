@@ -1,0 +1,125 @@
+//! Serving a mount from the first request to the last: the session, the look at the share every second, the end.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use fuser::{Config, INodeNo, Notifier, Session, SessionACL};
+
+use crate::reader::BatchTime;
+use crate::view::{Changes, Node, SessionPart, View};
+
+use super::fs::{AuditFs, Ownership, now_ns};
+use super::mount_error::MountError;
+use super::mount_table::find_mount;
+use super::pool::Pool;
+
+const FUSE_THREADS: usize = 2;
+const WORKERS: usize = 16;
+const READAHEAD_KB: &str = "1024";
+
+/// How a mount is served.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// Where it is mounted.
+    pub mountpoint: PathBuf,
+    /// Owner and modes of its files.
+    pub owner: Ownership,
+    /// How old a record must be before it is published.
+    pub settle: Duration,
+    /// Time between two looks at the share.
+    pub poll: Duration,
+}
+
+/// A served mount.
+#[derive(Debug)]
+pub struct Service {
+    session: fuser::BackgroundSession,
+    stop: Arc<(Mutex<bool>, Condvar)>,
+    poller: std::thread::JoinHandle<()>,
+}
+
+/// A moment of looking at the share.
+pub fn batch_time(settle: Duration) -> BatchTime {
+    BatchTime { now_ns: now_ns(), settle_ns: i64::try_from(settle.as_nanos()).unwrap_or(i64::MAX) }
+}
+
+/// Starts serving `view` on the FUSE device of a mount; the view has been refreshed once.
+///
+/// # Errors
+/// [`MountError::Session`].
+pub fn serve(device: OwnedFd, view: Arc<View>, options: &ServeOptions) -> Result<Service, MountError> {
+    let pool = Pool::start(WORKERS).map_err(MountError::Session)?;
+    let fs = AuditFs::new(view.clone(), options.owner, pool);
+    let mut config = Config::default();
+    config.n_threads = Some(FUSE_THREADS);
+    // The kernel decides who may come in (allow_other); fuser need not ask again.
+    let session = Session::from_fd(fs, device, SessionACL::All, config).map_err(MountError::Session)?;
+    let notifier = session.notifier();
+    let session = session.spawn().map_err(MountError::Session)?;
+    raise_readahead(&options.mountpoint);
+    let stop = Arc::new((Mutex::new(false), Condvar::new()));
+    let (stop_poller, options) = (stop.clone(), options.clone());
+    let poller = std::thread::Builder::new()
+        .name("poll".into())
+        .spawn(move || poll(&view, &notifier, &options, &stop_poller))
+        .map_err(MountError::Session)?;
+    Ok(Service { session, stop, poller })
+}
+
+impl Service {
+    /// Waits until the mount has been ended and all its files are closed.
+    ///
+    /// # Errors
+    /// [`MountError::Session`].
+    pub fn join(self) -> Result<(), MountError> {
+        let ended = self.session.join();
+        *self.stop.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.stop.1.notify_all();
+        if self.poller.join().is_err() {
+            tracing::error!("the poller panicked");
+        }
+        ended.map_err(MountError::Session)
+    }
+}
+
+fn poll(view: &View, notifier: &Notifier, options: &ServeOptions, stop: &(Mutex<bool>, Condvar)) {
+    loop {
+        let stopped = stop.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = stop.1.wait_timeout_while(stopped, options.poll, |stopped| !*stopped);
+        if *waited.unwrap_or_else(PoisonError::into_inner).0 {
+            return;
+        }
+        let looked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| view.refresh(batch_time(options.settle))));
+        match looked {
+            Ok(changes) => tell_kernel(view, notifier, &changes),
+            Err(_) => tracing::error!("looking at the share panicked; please report this"),
+        }
+    }
+}
+
+/// Attributes that the kernel was told to believe for hours are not true any more. Attributes only, never a byte range:
+/// that waits for reads in progress, which wait for us (DESIGN 5).
+fn tell_kernel(view: &View, notifier: &Notifier, changes: &Changes) {
+    let days = changes.days.iter().map(|day| Node::Day(*day));
+    let sessions = changes.sessions.iter().flat_map(|no| {
+        let parts = SessionPart::ALL.into_iter().map(|part| Node::SessionFile(*no, part));
+        std::iter::once(Node::Session(*no)).chain(parts)
+    });
+    for node in days.chain(sessions) {
+        if let Ok(ino) = view.ino(&node) {
+            // The kernel answers ENOENT for a number it does not remember.
+            drop(notifier.inval_inode(INodeNo(ino), -1, 0));
+        }
+    }
+}
+
+/// Large sequential reads want a larger window than the default 128 KiB; only root may widen it.
+fn raise_readahead(mountpoint: &Path) {
+    let Ok(Some(entry)) = find_mount(mountpoint) else { return };
+    let knob = format!("/sys/class/bdi/{}/read_ahead_kb", entry.device);
+    if let Err(error) = std::fs::write(&knob, READAHEAD_KB) {
+        tracing::debug!(%error, knob, "readahead stays as it is");
+    }
+}
