@@ -1,11 +1,20 @@
 //! Bytes to records and back, without I/O.
 //!
-//! What a reader finds on disk is told by content, not by version: [`is_gzip`] looks at the first bytes, [`Unpacker`] gives
-//! back everything a packed file holds (also an unfinished, restarted or damaged one). What cannot be trusted is a [`Damage`]
-//! beside the good data, never an error.
+//! What a reader finds on disk is told by content, not by version. [`SessionFileName`] and [`DailyName`] say what a name means;
+//! [`read_index`] lists a session's files; [`is_gzip`] and [`Unpacker`] give back everything a packed file holds, also an
+//! unfinished, restarted or damaged one. What cannot be trusted is a [`Damage`] beside the good data, never an error.
 
+mod daily_name;
 mod damage;
 mod gzip;
+mod index;
+mod name;
 
+#[cfg(test)]
+mod fixtures;
+
+pub use daily_name::DailyName;
 pub use damage::{Damage, Wound};
 pub use gzip::{SinkFull, UnpackSink, Unpacker, is_gzip};
+pub use index::{IndexLine, read_index};
+pub use name::{DataKind, SessionFileName};

@@ -102,7 +102,7 @@ impl Doubt {
         if !at_mark && !too_long {
             return Verdict::Open;
         }
-        let all_stored = at_mark && self.held.len() - self.pending.len() == FLUSH_MARK.len() + 1;
+        let all_stored = at_mark && self.held.len() == self.pending.len() + FLUSH_MARK.len() + 1;
         if all_stored && self.held.starts_with(&self.pending) {
             return Verdict::OldLives;
         }

@@ -3,13 +3,17 @@
 #![allow(clippy::unwrap_used)]
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
 
-use flate2::{Compress, Compression, Crc, FlushCompress, read::MultiGzDecoder};
-use proptest::prelude::*;
+use flate2::read::MultiGzDecoder;
+
+use writer::{Member, closed, noise, open, terminal};
 
 use super::*;
 use crate::format::damage::Wound;
+use crate::format::fixtures::each_fixture_file;
+
+mod properties;
+mod writer;
 
 /// What the sink got, neighbouring data joined.
 #[derive(Debug, Default, PartialEq)]
@@ -77,112 +81,6 @@ fn check(packed: &[u8], data: &[u8], wounds: &[Wound]) {
         String::from_utf8_lossy(&got.data),
         String::from_utf8_lossy(data)
     );
-}
-
-/// One member as Teleport writes it: a flush after every slice.
-struct Member {
-    bytes: Vec<u8>,
-    deflate: Compress,
-    crc: Crc,
-    length: usize,
-}
-
-impl Member {
-    fn new() -> Member {
-        Member::with_header(&MEMBER_HEADER)
-    }
-
-    fn with_header(header: &[u8]) -> Member {
-        Member {
-            bytes: header.to_vec(),
-            deflate: Compress::new(Compression::fast(), false),
-            crc: Crc::new(),
-            length: 0,
-        }
-    }
-
-    fn write(&mut self, slice: &[u8], flush: FlushCompress) {
-        self.crc.update(slice);
-        self.length += slice.len();
-        let mut used = 0;
-        loop {
-            self.bytes.reserve(slice.len() + 1024);
-            let before = self.deflate.total_in();
-            self.deflate
-                .compress_vec(&slice[used..], &mut self.bytes, flush)
-                .unwrap();
-            used += (self.deflate.total_in() - before) as usize;
-            if used == slice.len() && self.bytes.len() < self.bytes.capacity() {
-                return;
-            }
-        }
-    }
-
-    fn slice(mut self, slice: &[u8]) -> Member {
-        self.write(slice, FlushCompress::Sync);
-        self
-    }
-
-    /// A slice that does not shrink: Go writes it as a stored block.
-    fn stored(mut self, slice: &[u8]) -> Member {
-        self.write(b"", FlushCompress::Full);
-        let length = u16::try_from(slice.len()).unwrap();
-        self.bytes.push(0);
-        self.bytes.extend(length.to_le_bytes());
-        self.bytes.extend((!length).to_le_bytes());
-        self.bytes.extend(slice);
-        self.crc.update(slice);
-        self.length += slice.len();
-        self.bytes.extend([0, 0, 0, 0xff, 0xff]);
-        self
-    }
-
-    /// The member so far, without an end.
-    fn open(self) -> Vec<u8> {
-        self.bytes
-    }
-
-    fn closed(mut self) -> Vec<u8> {
-        self.write(b"", FlushCompress::Finish);
-        self.bytes.extend(self.crc.sum().to_le_bytes());
-        self.bytes.extend((self.length as u32).to_le_bytes());
-        self.bytes
-    }
-}
-
-fn open(slice: &[u8]) -> Vec<u8> {
-    Member::new().slice(slice).open()
-}
-
-fn closed(slice: &[u8]) -> Vec<u8> {
-    Member::new().slice(slice).closed()
-}
-
-/// Text like that of a terminal, always the same for the same seed.
-fn terminal(seed: u32, len: usize) -> Vec<u8> {
-    let mut state = u64::from(seed) * 2 + 1;
-    let mut text = Vec::with_capacity(len + 80);
-    while text.len() < len {
-        state = state
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
-        let n = state >> 40;
-        text.extend(format!("-rw-r--r-- {} root {:5} {:x}\r\n", n % 9, n % 70000, n).bytes());
-    }
-    text.truncate(len);
-    text
-}
-
-/// Bytes that do not shrink, so that they lie in stored blocks.
-fn noise(seed: u32, len: usize) -> Vec<u8> {
-    let mut state = u64::from(seed) * 2 + 1;
-    let next = move |_| {
-        state = state
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
-        (state >> 56) as u8
-    };
-    (0..len).map(next).collect()
 }
 
 #[test]
@@ -468,114 +366,10 @@ fn a_file_of_nothing_but_doubtful_headers_is_read_in_bounded_work() {
     assert!(!got.members.is_empty());
 }
 
-/// One part of a file for the property test.
-fn part() -> impl Strategy<Value = Vec<u8>> {
-    let text = (any::<u32>(), 0..5000usize, any::<bool>(), any::<bool>());
-    let text = text.prop_map(|(seed, len, stored, printed)| match (stored, printed) {
-        (true, true) => (
-            [noise(seed, len), closed(&terminal(seed, len))].concat(),
-            true,
-        ),
-        (true, false) => (noise(seed, len), true),
-        (false, _) => (terminal(seed, len), false),
-    });
-    let texts = (proptest::collection::vec(text, 0..4), any::<bool>());
-    let member = texts.prop_map(|(texts, close)| {
-        let write = |member: Member, (text, stored): &(Vec<u8>, bool)| match stored {
-            true => member.stored(text),
-            false => member.slice(text),
-        };
-        let member = texts.iter().fold(Member::new(), write);
-        if close {
-            member.closed()
-        } else {
-            member.open()
-        }
-    });
-    let inner = member.clone().prop_map(|packed| closed(&packed));
-    let cut = (member.clone(), any::<prop::sample::Index>()).prop_map(|(mut packed, at)| {
-        packed.truncate(at.index(packed.len()));
-        packed
-    });
-    let flipped = (member.clone(), any::<prop::sample::Index>(), 1..=255u8).prop_map(
-        |(mut packed, at, mask)| {
-            let at = at.index(packed.len());
-            packed[at] ^= mask;
-            packed
-        },
-    );
-    let garbage = proptest::collection::vec(
-        prop_oneof![Just(0u8), Just(0x1f), Just(0x8b), any::<u8>()],
-        0..40,
-    );
-    prop_oneof![member, cut, flipped, garbage, inner]
-}
-
-fn file() -> impl Strategy<Value = Vec<u8>> {
-    proptest::collection::vec(part(), 0..5).prop_map(|parts| parts.concat())
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
-
-    #[test]
-    fn the_cuts_of_the_input_do_not_matter(packed in file(), cuts in proptest::collection::vec(1..400usize, 1..50)) {
-        let whole = unpack(&packed);
-        let mut rest = packed.as_slice();
-        let mut pieces = Vec::new();
-        for cut in cuts.iter().cycle() {
-            if rest.is_empty() {
-                break;
-            }
-            let (piece, after) = rest.split_at((*cut).min(rest.len()));
-            pieces.push(piece);
-            rest = after;
-        }
-        prop_assert_eq!(whole, unpack_pieces(pieces));
-    }
-
-    #[test]
-    fn healthy_files_read_as_the_plain_decoder_reads_them(
-        members in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..3000), 1..5),
-    ) {
-        let packed: Vec<u8> = members.iter().flat_map(|text| closed(text)).collect();
-        let mut naive = Vec::new();
-        MultiGzDecoder::new(packed.as_slice()).read_to_end(&mut naive).unwrap();
-        let got = unpack(&packed);
-        prop_assert_eq!(got.damage, []);
-        prop_assert_eq!(got.data, naive);
-    }
-
-    #[test]
-    fn any_bytes_are_read_without_harm(packed in proptest::collection::vec(any::<u8>(), 0..2000)) {
-        unpack(&packed);
-        unpack(&[&MEMBER_HEADER[..], &packed].concat());
-    }
-}
-
-/// The audit directories written by real releases, if they are there.
-fn fixtures() -> Option<PathBuf> {
-    let named = std::env::var_os("AUDITFS_FIXTURES").map(PathBuf::from);
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures");
-    named.or(Some(beside)).filter(|dir| dir.is_dir())
-}
-
-fn each_file(dir: &Path, act: &mut dyn FnMut(&Path)) {
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            each_file(&path, act);
-        } else {
-            act(&path);
-        }
-    }
-}
-
 #[test]
 fn every_packed_file_of_real_releases_is_read_to_its_end() {
-    let Some(dir) = fixtures() else { return };
     let (mut files, mut unfinished, mut restarted) = (0, 0, 0);
-    each_file(&dir, &mut |path| {
+    let present = each_fixture_file(&mut |path| {
         if path.extension().is_none_or(|e| e != "gz") {
             return;
         }
@@ -584,11 +378,9 @@ fn every_packed_file_of_real_releases_is_read_to_its_end() {
         files += 1;
         unfinished += got.wounds().contains(&Wound::GzipNoEnd) as usize;
         restarted += got.wounds().contains(&Wound::GzipRestarted) as usize;
-        println!("{} {:?} {:?}", path.display(), got.members, got.damage);
         let mut naive = Vec::new();
         let _ = MultiGzDecoder::new(packed.as_slice()).read_to_end(&mut naive);
         assert!(got.data.starts_with(&naive), "{}", path.display());
     });
-    println!("{files} files, {unfinished} unfinished, {restarted} restarted");
-    assert!(files > 60 && unfinished > 0 && restarted > 0);
+    assert!(!present || (files > 60 && unfinished > 10 && restarted == 2));
 }
