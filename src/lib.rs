@@ -4,9 +4,11 @@
 //! [`view`], mount, cat. `docs/ARCHITECTURE.md` is the map.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod cli;
 pub mod disk;
 pub mod event;
 pub mod format;
 pub mod merge;
+pub mod mount;
 pub mod reader;
 pub mod view;

@@ -155,13 +155,12 @@ impl Filesystem for AuditFs {
             | InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP
             | InitFlags::FUSE_ASYNC_DIO;
         // What this kernel does not offer is done without.
-        for flag in wanted.iter().filter(|flag| config.capabilities().contains(*flag)) {
-            drop(config.add_capabilities(flag));
-        }
-        drop(config.set_max_write(MAX_WRITE));
-        drop(config.set_max_background(MAX_BACKGROUND));
+        let offered = config.capabilities();
+        let _ = config.add_capabilities(wanted & offered);
+        let _ = config.set_max_write(MAX_WRITE);
+        let _ = config.set_max_background(MAX_BACKGROUND);
         if let Err(most) = config.set_max_readahead(READAHEAD_BYTES) {
-            drop(config.set_max_readahead(most));
+            let _ = config.set_max_readahead(most);
         }
         Ok(())
     }
