@@ -20,7 +20,7 @@ const PIECE_BYTES: usize = 64 << 10;
 /// `feed` takes the file's bytes in order, in any cuts, and gives the sink every byte that can be decoded from them at once; the
 /// result does not depend on the cuts. The exception is a member header in the middle of an unfinished stream: if it is not
 /// plain at once whether a new member begins there (it looks like printed in the terminal), the output is withheld until it
-/// is: normally to the next flush mark, see [`Unpacker::settle`]. Memory is bounded: about 150 KiB, and 2.5 MiB while such a doubt lasts.
+/// is: normally to the next flush mark, see [`Unpacker::settle`]. Memory is bounded: about 200 KiB, and 2.5 MiB while such a doubt lasts.
 #[derive(Debug)]
 pub struct Unpacker {
     state: State,
