@@ -36,6 +36,7 @@ pub enum DiskError {
 impl DiskError {
     /// An error of the operating system on `path`.
     pub fn io(path: &str, source: io::Error) -> Self {
+        let path = if path.is_empty() { "the audit directory" } else { path };
         DiskError::Io { path: path.to_owned(), source }
     }
 

@@ -236,11 +236,6 @@ impl Session {
         Ok(found)
     }
 
-    /// The directory it is read from.
-    pub(super) fn dir(&self) -> &Arc<AuditDir> {
-        &self.dir
-    }
-
     fn of_kind(&self, wanted: impl Fn(DataKind) -> bool) -> impl Iterator<Item = &SessionFile> {
         self.files.iter().filter(move |file| wanted(file.file.name.kind))
     }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::disk::{Contents, DiskError};
-use crate::event::EventIndex;
 use crate::format::{LineForm, LineOrigin, read_line, read_session_line, shown_len};
 use crate::merge::{EventLine, EventTrack, MergedEvents, Plan, merge_events, tracks_are_disjoint};
 
@@ -37,8 +36,8 @@ pub struct SessionEvents {
 }
 
 impl SessionEvents {
-    /// Merges the files, which are in (server ID, file name) order. `growing`: the session may still grow; a torn last
-    /// line and what lies behind a missing number wait.
+    /// Merges the files, which are in (server ID, file name) order. `growing`: the session may still grow, and what lies
+    /// behind a missing number waits. A torn last line is no event: the summary reports it.
     ///
     /// # Errors
     /// Of the share.
@@ -54,13 +53,6 @@ impl SessionEvents {
             };
             for found in file.scan.tracks() {
                 add(found.track, found.first);
-            }
-            let whole = file.scan.whole();
-            let torn = contents.len_bytes().saturating_sub(whole);
-            if torn > 0 && !growing {
-                let last = EventIndex(i64::MAX);
-                let group = file.group;
-                add(EventTrack { group, first: last, last, len_bytes: torn, plain: false, contiguous: false }, whole);
             }
         }
         let prints = files.iter().any(|file| file.scan.facts().prints > 0);

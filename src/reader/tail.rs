@@ -118,11 +118,6 @@ impl Intake {
         }
         Ok(())
     }
-
-    /// What it holds in memory.
-    pub fn cost_bytes(&self) -> usize {
-        self.sources.iter().map(|source| source.held.capacity() * size_of::<HeldLine>()).sum()
-    }
 }
 
 impl Tail {
