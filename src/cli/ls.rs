@@ -34,8 +34,12 @@ pub struct LsArgs {
 pub fn run(args: &LsArgs) -> anyhow::Result<Outcome> {
     let view = listed_view(&args.source, &args.read)?;
     let now = now_ns();
-    let node = view.resolve(&args.path).map_err(|error| anyhow::anyhow!("{}: {error}", args.path))?;
-    let attr = view.attr(&node, Wait::Share, now).map_err(|error| anyhow::anyhow!("{}: {error}", args.path))?;
+    let node = view
+        .resolve(&args.path)
+        .map_err(|error| anyhow::anyhow!("{}: {error}", args.path))?;
+    let attr = view
+        .attr(&node, Wait::Share, now)
+        .map_err(|error| anyhow::anyhow!("{}: {error}", args.path))?;
     let mut rows = Vec::new();
     if attr.kind == NodeKind::Directory {
         view.list(&node, 0, now, |entry| {
@@ -49,9 +53,20 @@ pub fn run(args: &LsArgs) -> anyhow::Result<Outcome> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for (name, node) in rows {
         if args.long {
-            let attr = view.attr(&node, Wait::Share, now).map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
-            let target = view.read_link(&node).map(|target| format!(" -> {target}")).unwrap_or_default();
-            writeln!(out, "{} {:>12} {:<30} {name}{target}", mode(&attr), attr.size, time(&attr))?;
+            let attr = view
+                .attr(&node, Wait::Share, now)
+                .map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
+            let target = view
+                .read_link(&node)
+                .map(|target| format!(" -> {target}"))
+                .unwrap_or_default();
+            writeln!(
+                out,
+                "{} {:>12} {:<30} {name}{target}",
+                mode(&attr),
+                attr.size,
+                time(&attr)
+            )?;
         } else {
             writeln!(out, "{name}")?;
         }

@@ -71,6 +71,10 @@ pub fn main() -> ExitCode {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io_errors = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
-    io_errors.into_iter().any(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+    let io_errors = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io_errors
+        .into_iter()
+        .any(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
 }

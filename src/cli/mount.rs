@@ -87,33 +87,56 @@ pub fn run(args: &MountArgs) -> anyhow::Result<Outcome> {
 fn plan(args: &MountArgs) -> anyhow::Result<Plan> {
     let mut options = MountOptions::parse(&args.options)?;
     options.allow_other |= args.allow_other;
-    if !std::fs::metadata(&args.source).with_context(|| args.source.display().to_string())?.is_dir() {
+    if !std::fs::metadata(&args.source)
+        .with_context(|| args.source.display().to_string())?
+        .is_dir()
+    {
         bail!("{}: not a directory", args.source.display());
     }
-    let source = args.source.canonicalize().with_context(|| args.source.display().to_string())?;
+    let source = args
+        .source
+        .canonicalize()
+        .with_context(|| args.source.display().to_string())?;
     free_dead_mount(&args.mountpoint)?;
-    let mountpoint = args.mountpoint.canonicalize().with_context(|| args.mountpoint.display().to_string())?;
+    let mountpoint = args
+        .mountpoint
+        .canonicalize()
+        .with_context(|| args.mountpoint.display().to_string())?;
     if !mountpoint.is_dir() {
         bail!("{}: not a directory", mountpoint.display());
     }
     if find_mount(&mountpoint)?.is_some_and(|entry| entry.is_ours()) {
-        bail!(crate::mount::MountError::AlreadyMounted(mountpoint.display().to_string()));
+        bail!(crate::mount::MountError::AlreadyMounted(
+            mountpoint.display().to_string()
+        ));
     }
     let state_dir = match &args.state_dir {
         Some(dir) => dir.clone(),
         None => default_state_dir(&source)?,
     };
-    std::fs::create_dir_all(&state_dir).with_context(|| format!("state directory {}", state_dir.display()))?;
-    let state_dir = state_dir.canonicalize().with_context(|| state_dir.display().to_string())?;
-    Ok(Plan { mountpoint, source, options, state_dir })
+    std::fs::create_dir_all(&state_dir)
+        .with_context(|| format!("state directory {}", state_dir.display()))?;
+    let state_dir = state_dir
+        .canonicalize()
+        .with_context(|| state_dir.display().to_string())?;
+    Ok(Plan {
+        mountpoint,
+        source,
+        options,
+        state_dir,
+    })
 }
 
 /// After kill -9 of a daemon its mount stays and answers ENOTCONN: it is taken away, with a word.
 fn free_dead_mount(mountpoint: &Path) -> anyhow::Result<()> {
-    let dead = std::fs::metadata(mountpoint).is_err_and(|error| error.raw_os_error() == Some(libc::ENOTCONN));
+    let dead = std::fs::metadata(mountpoint)
+        .is_err_and(|error| error.raw_os_error() == Some(libc::ENOTCONN));
     if dead {
         detach(mountpoint)?;
-        eprintln!("auditfs: warning: {}: removed the dead mount of an earlier daemon", mountpoint.display());
+        eprintln!(
+            "auditfs: warning: {}: removed the dead mount of an earlier daemon",
+            mountpoint.display()
+        );
     }
     Ok(())
 }
@@ -123,16 +146,27 @@ fn default_state_dir(source: &Path) -> anyhow::Result<PathBuf> {
     if rustix::process::geteuid().is_root() {
         return Ok(Path::new("/var/lib/auditfs").join(id));
     }
-    let state_home = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let state_home = std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .filter(|dir| dir.is_absolute());
     let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state"));
-    let base = state_home.or_else(home).context("neither XDG_STATE_HOME nor HOME is set; use --state-dir")?;
+    let base = state_home
+        .or_else(home)
+        .context("neither XDG_STATE_HOME nor HOME is set; use --state-dir")?;
     Ok(base.join("auditfs").join(id))
 }
 
 /// Starts this program again as the daemon, and waits until it says that the mount is ready.
 fn start_in_background(args: &MountArgs, plan: &Plan) -> anyhow::Result<()> {
-    let log_path = args.log_file.clone().unwrap_or_else(|| plan.state_dir.join("mount.log"));
-    let log = OpenOptions::new().create(true).append(true).open(&log_path).with_context(|| log_path.display().to_string())?;
+    let log_path = args
+        .log_file
+        .clone()
+        .unwrap_or_else(|| plan.state_dir.join("mount.log"));
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&log_path)
+        .with_context(|| log_path.display().to_string())?;
     let mut daemon = Command::new("/proc/self/exe")
         .arg0("auditfs")
         .args(std::env::args_os().skip(1))
@@ -144,12 +178,17 @@ fn start_in_background(args: &MountArgs, plan: &Plan) -> anyhow::Result<()> {
         .context("the daemon could not be started")?;
     let mut line = String::new();
     if let Some(stdout) = daemon.stdout.take() {
-        BufReader::new(stdout).read_line(&mut line).context("waiting for the daemon")?;
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .context("waiting for the daemon")?;
     }
     match line.trim_end().split_once(' ') {
         None if line.trim_end() == "ready" => Ok(()),
         Some(("error", reason)) => bail!("{reason}"),
-        _ => bail!("the daemon ended before the mount was ready; see {}", log_path.display()),
+        _ => bail!(
+            "the daemon ended before the mount was ready; see {}",
+            log_path.display()
+        ),
     }
 }
 
@@ -186,13 +225,24 @@ fn serve_until_unmounted(
     view: Arc<View>,
 ) -> anyhow::Result<()> {
     let owner = Ownership {
-        uid: plan.options.uid.unwrap_or_else(|| rustix::process::geteuid().as_raw()),
-        gid: plan.options.gid.unwrap_or_else(|| rustix::process::getegid().as_raw()),
+        uid: plan
+            .options
+            .uid
+            .unwrap_or_else(|| rustix::process::geteuid().as_raw()),
+        gid: plan
+            .options
+            .gid
+            .unwrap_or_else(|| rustix::process::getegid().as_raw()),
         file_mode: 0o440,
         dir_mode: 0o550,
     };
     let mountpoint = plan.mountpoint.clone();
-    let options = ServeOptions { mountpoint: mountpoint.clone(), owner, settle: args.settle, poll: args.poll };
+    let options = ServeOptions {
+        mountpoint: mountpoint.clone(),
+        owner,
+        settle: args.settle,
+        poll: args.poll,
+    };
     let service = serve(device, view, &options)?;
     end_on_signal(mountpoint)?;
     tracing::info!(source = %plan.source.display(), mountpoint = %plan.mountpoint.display(), "mounted");
@@ -200,7 +250,10 @@ fn serve_until_unmounted(
         let mut out = std::io::stdout().lock();
         writeln!(out, "ready").context("telling the waiting command")?;
         out.flush().context("telling the waiting command")?;
-        let null = OpenOptions::new().write(true).open("/dev/null").context("/dev/null")?;
+        let null = OpenOptions::new()
+            .write(true)
+            .open("/dev/null")
+            .context("/dev/null")?;
         rustix::stdio::dup2_stdout(&null).context("closing standard output")?;
     }
     service.join()?;
@@ -211,7 +264,8 @@ fn serve_until_unmounted(
 /// SIGTERM and SIGINT: detach, let what runs finish, exit.
 fn end_on_signal(mountpoint: PathBuf) -> anyhow::Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
-    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT]).context("signal handlers")?;
+    let mut signals =
+        signal_hook::iterator::Signals::new([SIGTERM, SIGINT]).context("signal handlers")?;
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
@@ -232,5 +286,9 @@ fn end_on_signal(mountpoint: PathBuf) -> anyhow::Result<()> {
 fn start_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("AUDITFS_LOG");
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,fuser=error"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
 }

@@ -15,9 +15,33 @@ pub struct MountOptions {
 
 /// Options that mean nothing here and are accepted: a line in fstab must not fail for them (DESIGN 9).
 const IGNORED: [&str; 27] = [
-    "ro", "nofail", "_netdev", "user", "users", "nouser", "owner", "group", "auto", "noauto", "defaults", "dev", "nodev",
-    "suid", "nosuid", "exec", "noexec", "atime", "noatime", "relatime", "norelatime", "sync", "async",
-    "default_permissions", "diratime", "nodiratime", "strictatime",
+    "ro",
+    "nofail",
+    "_netdev",
+    "user",
+    "users",
+    "nouser",
+    "owner",
+    "group",
+    "auto",
+    "noauto",
+    "defaults",
+    "dev",
+    "nodev",
+    "suid",
+    "nosuid",
+    "exec",
+    "noexec",
+    "atime",
+    "noatime",
+    "relatime",
+    "norelatime",
+    "sync",
+    "async",
+    "default_permissions",
+    "diratime",
+    "nodiratime",
+    "strictatime",
 ];
 
 impl MountOptions {
@@ -27,10 +51,17 @@ impl MountOptions {
     /// Names the option that is not known or has a bad value.
     pub fn parse(lists: &[String]) -> anyhow::Result<Self> {
         let mut options = MountOptions::default();
-        for option in lists.iter().flat_map(|list| list.split(',')).map(str::trim).filter(|option| !option.is_empty()) {
+        for option in lists
+            .iter()
+            .flat_map(|list| list.split(','))
+            .map(str::trim)
+            .filter(|option| !option.is_empty())
+        {
             match option.split_once('=') {
                 None if option == "allow_other" => options.allow_other = true,
-                None if option == "rw" => bail!("-o rw: this auditfs only reads; mount it read-only"),
+                None if option == "rw" => {
+                    bail!("-o rw: this auditfs only reads; mount it read-only")
+                }
                 None if IGNORED.contains(&option) || option.starts_with("x-") => {}
                 Some(("uid", value)) => options.uid = Some(number(option, value)?),
                 Some(("gid", value)) => options.gid = Some(number(option, value)?),
@@ -43,7 +74,9 @@ impl MountOptions {
 }
 
 fn number(option: &str, value: &str) -> anyhow::Result<u32> {
-    value.parse().map_err(|_| anyhow::anyhow!("-o {option}: needs a number"))
+    value
+        .parse()
+        .map_err(|_| anyhow::anyhow!("-o {option}: needs a number"))
 }
 
 #[cfg(test)]
@@ -57,12 +90,22 @@ mod tests {
     #[test]
     fn what_fstab_adds_is_accepted() {
         let read = check("ro,nofail,_netdev,x-systemd.automount,allow_other,uid=5,gid=6");
-        assert_eq!(read, Ok(MountOptions { allow_other: true, uid: Some(5), gid: Some(6) }));
+        assert_eq!(
+            read,
+            Ok(MountOptions {
+                allow_other: true,
+                uid: Some(5),
+                gid: Some(6)
+            })
+        );
     }
 
     #[test]
     fn an_unknown_option_is_named() {
-        assert_eq!(check("ro,sparkle"), Err("-o sparkle: unknown mount option".into()));
+        assert_eq!(
+            check("ro,sparkle"),
+            Err("-o sparkle: unknown mount option".into())
+        );
         assert_eq!(check("uid=me"), Err("-o uid=me: needs a number".into()));
     }
 }

@@ -30,7 +30,11 @@ pub struct ReadArgs {
 
 impl Default for ReadArgs {
     fn default() -> Self {
-        ReadArgs { cache_size: 256 << 20, unpack_size: 8 << 30, session_idle: Duration::from_secs(3600) }
+        ReadArgs {
+            cache_size: 256 << 20,
+            unpack_size: 8 << 30,
+            session_idle: Duration::from_secs(3600),
+        }
     }
 }
 
@@ -44,7 +48,9 @@ pub fn open_view(source: &Path, args: &ReadArgs, unpack_dir: PathBuf) -> anyhow:
         bail!("{}: not a directory", source.display());
     }
     let share = Share::open(source).with_context(|| format!("{}", source.display()))?;
-    let canonical = source.canonicalize().with_context(|| format!("{}", source.display()))?;
+    let canonical = source
+        .canonicalize()
+        .with_context(|| format!("{}", source.display()))?;
     let name = canonical.to_string_lossy().into_owned();
     let limits = ReaderLimits {
         cache_bytes: usize::try_from(args.cache_size).unwrap_or(usize::MAX),
@@ -53,7 +59,11 @@ pub fn open_view(source: &Path, args: &ReadArgs, unpack_dir: PathBuf) -> anyhow:
         session_idle_ns: i64::try_from(args.session_idle.as_nanos()).unwrap_or(i64::MAX),
         hash_seed: source_hash(&name),
     };
-    Ok(Arc::new(View::new(AuditDir::new(Arc::new(share), limits), name, now_ns())))
+    Ok(Arc::new(View::new(
+        AuditDir::new(Arc::new(share), limits),
+        name,
+        now_ns(),
+    )))
 }
 
 /// The same, listed once: ready to be shown.
@@ -75,7 +85,10 @@ pub fn source_hash(canonical: &str) -> u64 {
 /// A merged session may have hundreds of files open at once.
 pub fn raise_open_files() {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let wanted = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let wanted = rustix::process::Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
     if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Nofile, wanted) {
         tracing::debug!(%error, "the limit of open files stays as it is");
     }

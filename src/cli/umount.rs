@@ -29,11 +29,21 @@ pub struct UmountArgs {
 /// Nothing of ours is mounted there, or it could not be detached.
 pub fn run(args: &UmountArgs) -> anyhow::Result<Outcome> {
     // Not canonicalize: that would ask a mount whose daemon is dead.
-    let parent = args.mountpoint.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = args
+        .mountpoint
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let name = args.mountpoint.file_name();
     let mountpoint = match name {
-        Some(name) => parent.canonicalize().with_context(|| parent.display().to_string())?.join(name),
-        None => args.mountpoint.canonicalize().with_context(|| args.mountpoint.display().to_string())?,
+        Some(name) => parent
+            .canonicalize()
+            .with_context(|| parent.display().to_string())?
+            .join(name),
+        None => args
+            .mountpoint
+            .canonicalize()
+            .with_context(|| args.mountpoint.display().to_string())?,
     };
     let ours = find_mount(&mountpoint)?.is_some_and(|entry| entry.is_ours());
     if !ours {
@@ -51,7 +61,10 @@ pub fn run(args: &UmountArgs) -> anyhow::Result<Outcome> {
     // Files are still open; the daemon lets what runs finish and goes.
     pidfd_send_signal(&daemon, Signal::TERM).context("ending the daemon")?;
     if !wait_for(&daemon, PATIENCE)? {
-        bail!("{}: unmounted, but the daemon does not end", mountpoint.display());
+        bail!(
+            "{}: unmounted, but the daemon does not end",
+            mountpoint.display()
+        );
     }
     Ok(Outcome::Clean)
 }
@@ -65,7 +78,10 @@ fn daemon_of(mountpoint: &Path) -> Option<OwnedFd> {
 
 /// Whether the process has ended within `patience`.
 fn wait_for(process: &OwnedFd, patience: Duration) -> anyhow::Result<bool> {
-    let timeout = Timespec { tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX), tv_nsec: 0 };
+    let timeout = Timespec {
+        tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: 0,
+    };
     let mut fds = [PollFd::new(process, PollFlags::IN)];
     Ok(poll(&mut fds, Some(&timeout)).context("waiting for the daemon")? > 0)
 }

@@ -69,14 +69,24 @@ struct Inner {
 impl Cache {
     /// An empty cache of at most `memory_max` bytes of memory and `disk_max` bytes of local disk.
     pub fn new(memory_max: usize, disk_max: u64) -> Self {
-        let inner = Inner { values: LruCache::unbounded(), stats: CacheStats::default() };
-        Cache { memory_max, disk_max, inner: Mutex::new(inner) }
+        let inner = Inner {
+            values: LruCache::unbounded(),
+            stats: CacheStats::default(),
+        };
+        Cache {
+            memory_max,
+            disk_max,
+            inner: Mutex::new(inner),
+        }
     }
 
     /// The value of `key`, if it is there.
     pub fn get<T: Any + Send + Sync>(&self, key: &CacheKey) -> Option<Arc<T>> {
         let mut inner = self.lock();
-        let found = inner.values.get(key).and_then(|(value, _)| value.clone().downcast::<T>().ok());
+        let found = inner
+            .values
+            .get(key)
+            .and_then(|(value, _)| value.clone().downcast::<T>().ok());
         match found {
             Some(_) => inner.stats.hits += 1,
             None => inner.stats.misses += 1,
@@ -86,7 +96,10 @@ impl Cache {
 
     /// Keeps `value`, or charges anew the value that is kept; others make room, the longest unused first.
     pub fn put<T: Any + Send + Sync>(&self, key: CacheKey, value: Arc<T>, cost: Cost) {
-        let cost = Cost { memory_bytes: cost.memory_bytes + ENTRY_BYTES, ..cost };
+        let cost = Cost {
+            memory_bytes: cost.memory_bytes + ENTRY_BYTES,
+            ..cost
+        };
         let mut dropped = Vec::new();
         let mut inner = self.lock();
         if let Some((old, old_cost)) = inner.values.put(key, (value, cost)) {
@@ -96,7 +109,9 @@ impl Cache {
         inner.stats.memory_bytes += cost.memory_bytes;
         inner.stats.disk_bytes += cost.disk_bytes;
         while inner.stats.memory_bytes > self.memory_max || inner.stats.disk_bytes > self.disk_max {
-            let Some((_, (old, old_cost))) = inner.values.pop_lru() else { break };
+            let Some((_, (old, old_cost))) = inner.values.pop_lru() else {
+                break;
+            };
             inner.discharge(old_cost);
             dropped.push(old);
         }
@@ -118,8 +133,12 @@ impl Cache {
     /// Forgets every value that holds local disk.
     pub fn free_disk(&self) {
         let mut inner = self.lock();
-        let keys: Vec<CacheKey> =
-            inner.values.iter().filter(|(_, (_, cost))| cost.disk_bytes > 0).map(|(key, _)| key.clone()).collect();
+        let keys: Vec<CacheKey> = inner
+            .values
+            .iter()
+            .filter(|(_, (_, cost))| cost.disk_bytes > 0)
+            .map(|(key, _)| key.clone())
+            .collect();
         for key in keys {
             if let Some((_, cost)) = inner.values.pop(&key) {
                 inner.discharge(cost);
@@ -130,7 +149,10 @@ impl Cache {
     /// The counters.
     pub fn stats(&self) -> CacheStats {
         let inner = self.lock();
-        CacheStats { entries: inner.values.len(), ..inner.stats }
+        CacheStats {
+            entries: inner.values.len(),
+            ..inner.stats
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -154,7 +176,10 @@ mod tests {
     }
 
     fn cost(memory_bytes: usize, disk_bytes: u64) -> Cost {
-        Cost { memory_bytes, disk_bytes }
+        Cost {
+            memory_bytes,
+            disk_bytes,
+        }
     }
 
     #[test]
@@ -165,7 +190,12 @@ mod tests {
         }
         assert!(cache.get::<u32>(&key(0)).is_some());
         cache.put(key(3), Arc::new(3_u32), cost(100, 0));
-        assert_eq!((0..4).map(|n| cache.get::<u32>(&key(n)).is_some()).collect::<Vec<_>>(), [true, false, true, true]);
+        assert_eq!(
+            (0..4)
+                .map(|n| cache.get::<u32>(&key(n)).is_some())
+                .collect::<Vec<_>>(),
+            [true, false, true, true]
+        );
     }
 
     #[test]
@@ -174,7 +204,10 @@ mod tests {
         cache.put(key(1), Arc::new(1_u32), cost(100, 7));
         cache.put(key(1), Arc::new(2_u32), cost(300, 9));
         let stats = cache.stats();
-        assert_eq!((stats.memory_bytes, stats.disk_bytes, stats.entries), (300 + ENTRY_BYTES, 9, 1));
+        assert_eq!(
+            (stats.memory_bytes, stats.disk_bytes, stats.entries),
+            (300 + ENTRY_BYTES, 9, 1)
+        );
     }
 
     #[test]

@@ -84,7 +84,12 @@ struct SessionEntry {
 impl Catalog {
     /// An empty catalog; names are hashed with `hash_seed` (the spool id: inode numbers come of it).
     pub fn new(disk: Arc<Disk>, hash_seed: u64) -> Self {
-        Catalog { disk, hash_seed, scanner: Mutex::default(), state: RwLock::default() }
+        Catalog {
+            disk,
+            hash_seed,
+            scanner: Mutex::default(),
+            state: RwLock::default(),
+        }
     }
 
     /// The share behind it.
@@ -113,18 +118,26 @@ impl Catalog {
     /// The session with this number, unless all its files are gone.
     pub fn session(&self, no: SessionNo) -> Option<SessionInfo> {
         let state = self.read();
-        let entry = state.sessions.get(no.0 as usize).filter(|entry| entry.folders > 0)?;
+        let entry = state
+            .sessions
+            .get(no.0 as usize)
+            .filter(|entry| entry.folders > 0)?;
         let (namespace, _) = state.namespaces.get(usize::from(entry.namespace))?;
         let sid = SessionId::new(state.name(entry)).ok()?;
         let hash = scan::session_hash(self.hash_seed, namespace, &sid);
-        Some(SessionInfo { sid, namespace: namespace.clone(), hash })
+        Some(SessionInfo {
+            sid,
+            namespace: namespace.clone(),
+            hash,
+        })
     }
 
     /// The number of a session by name.
     pub fn find(&self, namespace: &Namespace, sid: &str) -> Option<SessionNo> {
         let sid = SessionId::new(sid).ok()?;
         let no = self.find_hash(scan::session_hash(self.hash_seed, namespace, &sid))?;
-        self.session(no).filter(|info| info.sid == sid && info.namespace == *namespace)?;
+        self.session(no)
+            .filter(|info| info.sid == sid && info.namespace == *namespace)?;
         Some(no)
     }
 
@@ -132,7 +145,11 @@ impl Catalog {
     pub fn find_hash(&self, hash: u64) -> Option<SessionNo> {
         let state = self.read();
         let no = state.by_hash.get(&hash).copied()?;
-        state.sessions.get(no.0 as usize).filter(|entry| entry.folders > 0).map(|_| no)
+        state
+            .sessions
+            .get(no.0 as usize)
+            .filter(|entry| entry.folders > 0)
+            .map(|_| no)
     }
 
     /// The hash of a session's name.
@@ -141,9 +158,16 @@ impl Catalog {
     }
 
     /// Calls `each` for the sessions of a namespace from number `from` on, until it says stop.
-    pub fn each_session(&self, namespace: &Namespace, from: SessionNo, mut each: impl FnMut(SessionNo, &str) -> bool) {
+    pub fn each_session(
+        &self,
+        namespace: &Namespace,
+        from: SessionNo,
+        mut each: impl FnMut(SessionNo, &str) -> bool,
+    ) {
         let state = self.read();
-        let Some(wanted) = state.namespaces.iter().position(|(ns, _)| ns == namespace) else { return };
+        let Some(wanted) = state.namespaces.iter().position(|(ns, _)| ns == namespace) else {
+            return;
+        };
         for (no, entry) in state.sessions.iter().enumerate().skip(from.0 as usize) {
             let listed = entry.folders > 0 && usize::from(entry.namespace) == wanted;
             if listed && !each(SessionNo(no as u32), state.name(entry)) {
@@ -154,7 +178,12 @@ impl Catalog {
 
     /// Namespaces that have sessions.
     pub fn namespaces(&self) -> Vec<Namespace> {
-        self.read().namespaces.iter().filter(|(_, ns)| ns.live > 0).map(|(name, _)| name.clone()).collect()
+        self.read()
+            .namespaces
+            .iter()
+            .filter(|(_, ns)| ns.live > 0)
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 
     /// Number of sessions of a namespace, and when its list last changed (nanoseconds since 1970; never goes back).
@@ -172,7 +201,11 @@ impl Catalog {
     /// The files of a session, in (server ID, file name) order of their folders.
     pub fn files_of(&self, no: SessionNo) -> Vec<FileRef> {
         let state = self.read();
-        let Some(sid) = state.sessions.get(no.0 as usize).and_then(|entry| SessionId::new(state.name(entry)).ok()) else {
+        let Some(sid) = state
+            .sessions
+            .get(no.0 as usize)
+            .and_then(|entry| SessionId::new(state.name(entry)).ok())
+        else {
             return Vec::new();
         };
         let mut files = Vec::new();
@@ -180,7 +213,10 @@ impl Catalog {
             table.files_of(no, FolderNo(at as u16), &sid, &mut files);
         }
         files.sort_by_cached_key(|file| {
-            let origin = state.folders.get(usize::from(file.folder.0)).map(|folder| folder.origin.as_str().to_owned());
+            let origin = state
+                .folders
+                .get(usize::from(file.folder.0))
+                .map(|folder| folder.origin.as_str().to_owned());
             (origin, file.name.to_file_name())
         });
         files
@@ -201,9 +237,21 @@ impl Catalog {
     /// Auth servers that have daily logs or sessions.
     pub fn servers(&self) -> Vec<Origin> {
         let state = self.read();
-        let with_sessions = state.folders.iter().zip(&state.tables).filter(|(_, t)| t.sessions().next().is_some());
-        let mut servers: Vec<Origin> = with_sessions.map(|(folder, _)| folder.origin.clone()).collect();
-        servers.extend(state.daily.values().flatten().map(|file| file.origin.clone()));
+        let with_sessions = state
+            .folders
+            .iter()
+            .zip(&state.tables)
+            .filter(|(_, t)| t.sessions().next().is_some());
+        let mut servers: Vec<Origin> = with_sessions
+            .map(|(folder, _)| folder.origin.clone())
+            .collect();
+        servers.extend(
+            state
+                .daily
+                .values()
+                .flatten()
+                .map(|file| file.origin.clone()),
+        );
         servers.retain(|origin| matches!(origin, Origin::Server(_)));
         servers.sort();
         servers.dedup();
@@ -226,7 +274,10 @@ impl Catalog {
 impl State {
     fn name(&self, entry: &SessionEntry) -> &str {
         let at = entry.name_at as usize;
-        let bytes = self.names.get(at..at + usize::from(entry.name_len)).unwrap_or(&[]);
+        let bytes = self
+            .names
+            .get(at..at + usize::from(entry.name_len))
+            .unwrap_or(&[]);
         std::str::from_utf8(bytes).unwrap_or("")
     }
 
@@ -243,16 +294,28 @@ impl State {
 
     /// The number of the namespace, a new one if it is not known. `None` when there are 255 already.
     pub(super) fn namespace_no(&mut self, namespace: &Namespace) -> Option<u8> {
-        if let Some(at) = self.namespaces.iter().position(|(known, _)| known == namespace) {
+        if let Some(at) = self
+            .namespaces
+            .iter()
+            .position(|(known, _)| known == namespace)
+        {
             return Some(at as u8);
         }
-        let no = u8::try_from(self.namespaces.len()).ok().filter(|no| *no < u8::MAX)?;
-        self.namespaces.push((namespace.clone(), NamespaceState::default()));
+        let no = u8::try_from(self.namespaces.len())
+            .ok()
+            .filter(|no| *no < u8::MAX)?;
+        self.namespaces
+            .push((namespace.clone(), NamespaceState::default()));
         Some(no)
     }
 
     /// The number of a session, a new one if its name is not known. `None` for a hash collision or a full catalog.
-    pub(super) fn session_no(&mut self, namespace: u8, sid: &SessionId, hash: u64) -> Option<SessionNo> {
+    pub(super) fn session_no(
+        &mut self,
+        namespace: u8,
+        sid: &SessionId,
+        hash: u64,
+    ) -> Option<SessionNo> {
         if let Some(no) = self.by_hash.get(&hash).copied() {
             let entry = self.sessions.get(no.0 as usize)?;
             let same = self.name(entry) == sid.as_ref() && entry.namespace == namespace;
@@ -262,15 +325,27 @@ impl State {
         let name_at = u32::try_from(self.names.len()).ok()?;
         let name_len = u8::try_from(sid.as_ref().len()).ok()?;
         self.names.extend_from_slice(sid.as_ref().as_bytes());
-        self.sessions.push(SessionEntry { name_at, name_len, namespace, folders: 0 });
+        self.sessions.push(SessionEntry {
+            name_at,
+            name_len,
+            namespace,
+            folders: 0,
+        });
         self.by_hash.insert(hash, no);
         Some(no)
     }
 
     /// Replaces what a folder holds by a complete fresh listing.
-    pub(super) fn replace_table(&mut self, no: FolderNo, listing: Vec<(SessionNo, DataKind, bool, u64)>, mtime_ns: i64) {
+    pub(super) fn replace_table(
+        &mut self,
+        no: FolderNo,
+        listing: Vec<(SessionNo, DataKind, bool, u64)>,
+        mtime_ns: i64,
+    ) {
         let table = Arc::new(Table::pack(listing));
-        let Some(slot) = self.tables.get_mut(usize::from(no.0)) else { return };
+        let Some(slot) = self.tables.get_mut(usize::from(no.0)) else {
+            return;
+        };
         let old = std::mem::replace(slot, table.clone());
         if old.sessions().next().is_some() {
             self.changed.extend(table.changed_since(&old));
@@ -294,7 +369,11 @@ impl State {
 
     /// Directories whose folders or daily logs are known, for finding those that are gone.
     pub(super) fn known_dirs(&self) -> Vec<String> {
-        let mut dirs: Vec<String> = self.folders.iter().map(|folder| folder.path.clone()).collect();
+        let mut dirs: Vec<String> = self
+            .folders
+            .iter()
+            .map(|folder| folder.path.clone())
+            .collect();
         dirs.extend(self.daily.keys().cloned());
         dirs
     }
@@ -303,16 +382,26 @@ impl State {
     pub(super) fn remove_dir(&mut self, dir: &str, mtime_ns: i64) {
         self.daily.remove(dir);
         for at in 0..self.folders.len() {
-            if self.folders.get(at).is_some_and(|folder| folder.path == dir) {
+            if self
+                .folders
+                .get(at)
+                .is_some_and(|folder| folder.path == dir)
+            {
                 self.replace_table(FolderNo(at as u16), Vec::new(), mtime_ns);
             }
         }
     }
 
     fn count(&mut self, session: SessionNo, up: bool, mtime_ns: i64) {
-        let Some(entry) = self.sessions.get_mut(session.0 as usize) else { return };
+        let Some(entry) = self.sessions.get_mut(session.0 as usize) else {
+            return;
+        };
         let before = entry.folders;
-        entry.folders = if up { before.saturating_add(1) } else { before.saturating_sub(1) };
+        entry.folders = if up {
+            before.saturating_add(1)
+        } else {
+            before.saturating_sub(1)
+        };
         let (appeared, vanished) = (before == 0, entry.folders == 0);
         if let Some((_, ns)) = self.namespaces.get_mut(usize::from(entry.namespace)) {
             if up && appeared {

@@ -24,7 +24,9 @@ pub enum DiskError {
         source: io::Error,
     },
     /// Unpacking would exceed the bound of the local cache.
-    #[error("{path}: unpacked it needs more than the {limit_bytes} bytes that --unpack-size allows")]
+    #[error(
+        "{path}: unpacked it needs more than the {limit_bytes} bytes that --unpack-size allows"
+    )]
     TooLarge {
         /// Path inside the audit directory.
         path: String,
@@ -36,8 +38,15 @@ pub enum DiskError {
 impl DiskError {
     /// An error of the operating system on `path`.
     pub fn io(path: &str, source: io::Error) -> Self {
-        let path = if path.is_empty() { "the audit directory" } else { path };
-        DiskError::Io { path: path.to_owned(), source }
+        let path = if path.is_empty() {
+            "the audit directory"
+        } else {
+            path
+        };
+        DiskError::Io {
+            path: path.to_owned(),
+            source,
+        }
     }
 
     /// Whether the server said that the name does not exist.

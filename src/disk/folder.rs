@@ -73,6 +73,10 @@ pub struct Folder {
 impl Folder {
     /// Path of a file in it.
     pub fn file_path(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { format!("{}/{name}", self.path) }
+        if self.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}/{name}", self.path)
+        }
     }
 }

@@ -50,7 +50,11 @@ pub struct OpenFile {
 impl Disk {
     /// The share, with lanes where its calls may hang.
     pub fn new(storage: Arc<dyn Storage>) -> Self {
-        Disk { storage, lanes: Mutex::default(), open_files: Mutex::new(LruCache::new(OPEN_FILES_MAX)) }
+        Disk {
+            storage,
+            lanes: Mutex::default(),
+            open_files: Mutex::new(LruCache::new(OPEN_FILES_MAX)),
+        }
     }
 
     /// Every entry of `dir`, freshly listed.
@@ -72,7 +76,9 @@ impl Disk {
     /// Of the share, and [`DiskError::TimedOut`].
     pub fn stat(&self, path: &str) -> Result<FileStat, DiskError> {
         let (storage, name) = (self.storage.clone(), path.to_owned());
-        run(self.lane(path).as_deref(), path, move || storage.stat(&name))
+        run(self.lane(path).as_deref(), path, move || {
+            storage.stat(&name)
+        })
     }
 
     /// Opens `path`, or gives the descriptor that is open already if it is still the file of that name.
@@ -91,7 +97,12 @@ impl Disk {
             let stat = file.stat()?;
             Ok((file, stat))
         })?;
-        let file = Arc::new(OpenFile { path: path.to_owned(), opened, file, lane });
+        let file = Arc::new(OpenFile {
+            path: path.to_owned(),
+            opened,
+            file,
+            lane,
+        });
         lock(&self.open_files).put(path.to_owned(), file.clone());
         Ok(file)
     }
@@ -112,7 +123,12 @@ impl Disk {
         }
         let server = path.split('/').next().unwrap_or("");
         let mut lanes = lock(&self.lanes);
-        Some(lanes.entry(server.to_owned()).or_insert_with(|| Arc::new(Lane::start(server))).clone())
+        Some(
+            lanes
+                .entry(server.to_owned())
+                .or_insert_with(|| Arc::new(Lane::start(server)))
+                .clone(),
+        )
     }
 }
 
@@ -128,7 +144,10 @@ impl OpenFile {
     /// Of the share, and [`DiskError::TimedOut`].
     pub fn read_at(&self, buf: &mut [u8], offset_bytes: u64) -> Result<usize, DiskError> {
         let Some(lane) = &self.lane else {
-            return self.file.read_at(buf, offset_bytes).map_err(|e| DiskError::io(&self.path, e));
+            return self
+                .file
+                .read_at(buf, offset_bytes)
+                .map_err(|e| DiskError::io(&self.path, e));
         };
         let (file, wanted) = (self.file.clone(), buf.len());
         let bytes = run(Some(lane), &self.path, move || {
@@ -159,15 +178,20 @@ fn run<T: Send + 'static>(
 impl Lane {
     fn start(server: &str) -> Self {
         let (jobs, inbox): (Sender<Job>, Receiver<Job>) = channel();
-        let spawned = std::thread::Builder::new().name(format!("lane {server}")).spawn(move || {
-            for job in inbox {
-                job();
-            }
-        });
+        let spawned = std::thread::Builder::new()
+            .name(format!("lane {server}"))
+            .spawn(move || {
+                for job in inbox {
+                    job();
+                }
+            });
         if let Err(error) = spawned {
             tracing::error!(server, %error, "no thread for this server's lane; its calls will time out");
         }
-        Lane { jobs: Mutex::new(jobs), stuck_until_free: Mutex::new(None) }
+        Lane {
+            jobs: Mutex::new(jobs),
+            stuck_until_free: Mutex::new(None),
+        }
     }
 
     fn run<T: Send + 'static>(
@@ -175,7 +199,10 @@ impl Lane {
         path: &str,
         call: impl FnOnce() -> std::io::Result<T> + Send + 'static,
     ) -> Result<T, DiskError> {
-        let timed_out = |waited: Duration| DiskError::TimedOut { path: path.to_owned(), waited_ms: waited.as_millis() as u64 };
+        let timed_out = |waited: Duration| DiskError::TimedOut {
+            path: path.to_owned(),
+            waited_ms: waited.as_millis() as u64,
+        };
         if let Some(since) = *lock(&self.stuck_until_free) {
             // One call a second is let through to see whether the server is back; its answer clears the mark.
             if since.elapsed() < Duration::from_secs(1) {
@@ -189,7 +216,11 @@ impl Lane {
             return Err(timed_out(Duration::ZERO));
         }
         let stuck = lock(&self.stuck_until_free).is_some();
-        let patience = if stuck { Duration::from_millis(200) } else { DEADLINE };
+        let patience = if stuck {
+            Duration::from_millis(200)
+        } else {
+            DEADLINE
+        };
         match inbox.recv_timeout(patience) {
             Ok(result) => {
                 *lock(&self.stuck_until_free) = None;

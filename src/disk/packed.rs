@@ -33,11 +33,18 @@ pub struct UnpackStore {
 impl UnpackStore {
     /// Unnamed files in `dir`, `limit_bytes` in all.
     pub fn new(dir: PathBuf, limit_bytes: u64) -> Arc<Self> {
-        Arc::new(UnpackStore { dir, limit_bytes, used_bytes: AtomicU64::new(0) })
+        Arc::new(UnpackStore {
+            dir,
+            limit_bytes,
+            used_bytes: AtomicU64::new(0),
+        })
     }
 
     fn take(&self, bytes: u64) -> Result<(), SinkFull> {
-        let grown = self.used_bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        let grown = self
+            .used_bytes
+            .fetch_add(bytes, Ordering::Relaxed)
+            .saturating_add(bytes);
         if grown > self.limit_bytes {
             self.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
             return Err(SinkFull);
@@ -72,7 +79,10 @@ struct State {
 #[derive(Debug)]
 enum Bytes {
     Plain(Arc<OpenFile>),
-    Unpacked { store: Spill, unpacker: Box<Unpacker> },
+    Unpacked {
+        store: Spill,
+        unpacker: Box<Unpacker>,
+    },
 }
 
 impl Contents {
@@ -80,8 +90,16 @@ impl Contents {
     ///
     /// # Errors
     /// Of the share, and [`DiskError::TooLarge`].
-    pub fn load(disk: &Disk, unpack: &Arc<UnpackStore>, path: &str, stat: FileStat) -> Result<Self, DiskError> {
-        Ok(Contents { path: path.to_owned(), state: RwLock::new(State::load(disk, unpack, path, stat)?) })
+    pub fn load(
+        disk: &Disk,
+        unpack: &Arc<UnpackStore>,
+        path: &str,
+        stat: FileStat,
+    ) -> Result<Self, DiskError> {
+        Ok(Contents {
+            path: path.to_owned(),
+            state: RwLock::new(State::load(disk, unpack, path, stat)?),
+        })
     }
 
     /// Takes in what has been added to the file since. Gives false where it is another file now, or one that must be
@@ -106,7 +124,9 @@ impl Contents {
                 state.stat = stat;
             }
             Bytes::Unpacked { store, .. } => {
-                let Some(file) = store.source.clone() else { return Ok(false) };
+                let Some(file) = store.source.clone() else {
+                    return Ok(false);
+                };
                 state.feed_from(&file, stat, &self.path)?;
             }
         }
@@ -146,7 +166,10 @@ impl Contents {
             damage.extend(unpacker.end_damage());
         }
         if state.stat.size == 0 {
-            damage.push(Damage { wound: Wound::EmptyFile, offset_bytes: 0 });
+            damage.push(Damage {
+                wound: Wound::EmptyFile,
+                offset_bytes: 0,
+            });
         }
         damage
     }
@@ -157,30 +180,41 @@ impl Contents {
     /// Of the share or the local disk.
     pub fn read_at(&self, buf: &mut [u8], offset_bytes: u64) -> Result<usize, DiskError> {
         let state = self.read();
-        let left = usize::try_from(state.len_bytes.saturating_sub(offset_bytes)).unwrap_or(usize::MAX);
+        let left =
+            usize::try_from(state.len_bytes.saturating_sub(offset_bytes)).unwrap_or(usize::MAX);
         let wanted = buf.len().min(left);
-        let Some(buf) = buf.get_mut(..wanted) else { return Ok(0) };
+        let Some(buf) = buf.get_mut(..wanted) else {
+            return Ok(0);
+        };
         match &state.bytes {
             Bytes::Plain(file) => {
                 let file = file.clone();
                 drop(state);
                 file.read_at(buf, offset_bytes)
             }
-            Bytes::Unpacked { store, .. } => {
-                store.read_at(buf, offset_bytes).map_err(|e| DiskError::io(&self.path, e))
-            }
+            Bytes::Unpacked { store, .. } => store
+                .read_at(buf, offset_bytes)
+                .map_err(|e| DiskError::io(&self.path, e)),
         }
     }
 
     /// What it holds in memory and on the local disk.
     pub fn cost(&self) -> Cost {
         let state = self.read();
-        let own = size_of::<Self>() + self.path.capacity() + state.members.capacity() * size_of::<Member>();
+        let own = size_of::<Self>()
+            + self.path.capacity()
+            + state.members.capacity() * size_of::<Member>();
         match &state.bytes {
-            Bytes::Plain(_) => Cost { memory_bytes: own, disk_bytes: 0 },
+            Bytes::Plain(_) => Cost {
+                memory_bytes: own,
+                disk_bytes: 0,
+            },
             Bytes::Unpacked { store, unpacker } => {
                 let decoder = if unpacker.ended() { 1 << 10 } else { 48 << 10 };
-                Cost { memory_bytes: own + decoder + store.memory.capacity(), disk_bytes: store.spilled_bytes }
+                Cost {
+                    memory_bytes: own + decoder + store.memory.capacity(),
+                    disk_bytes: store.spilled_bytes,
+                }
             }
         }
     }
@@ -191,42 +225,90 @@ impl Contents {
 }
 
 impl State {
-    fn load(disk: &Disk, unpack: &Arc<UnpackStore>, path: &str, stat: FileStat) -> Result<Self, DiskError> {
+    fn load(
+        disk: &Disk,
+        unpack: &Arc<UnpackStore>,
+        path: &str,
+        stat: FileStat,
+    ) -> Result<Self, DiskError> {
         let file = disk.open(path, &stat)?;
         let mut head = [0_u8; 2];
         let got = file.read_at(&mut head, 0)?;
         let members = Vec::new();
         if !is_gzip(head.get(..got).unwrap_or(&[])) {
-            let members = if stat.size > 0 { vec![Member { offset: 0 }] } else { members };
-            return Ok(State { stat, len_bytes: stat.size, members, damage: Vec::new(), bytes: Bytes::Plain(file) });
+            let members = if stat.size > 0 {
+                vec![Member { offset: 0 }]
+            } else {
+                members
+            };
+            return Ok(State {
+                stat,
+                len_bytes: stat.size,
+                members,
+                damage: Vec::new(),
+                bytes: Bytes::Plain(file),
+            });
         }
         let store = Spill::new(unpack.clone());
-        let bytes = Bytes::Unpacked { store, unpacker: Box::new(Unpacker::new()) };
-        let mut state = State { stat: FileStat { size: 0, ..stat }, len_bytes: 0, members, damage: Vec::new(), bytes };
+        let bytes = Bytes::Unpacked {
+            store,
+            unpacker: Box::new(Unpacker::new()),
+        };
+        let mut state = State {
+            stat: FileStat { size: 0, ..stat },
+            len_bytes: 0,
+            members,
+            damage: Vec::new(),
+            bytes,
+        };
         state.feed_from(&file, stat, path)?;
         Ok(state)
     }
 
     /// Unpacks from where the decoder stands up to the size in `stat`.
-    fn feed_from(&mut self, file: &Arc<OpenFile>, stat: FileStat, path: &str) -> Result<(), DiskError> {
-        let Bytes::Unpacked { store, unpacker } = &mut self.bytes else { return Ok(()) };
+    fn feed_from(
+        &mut self,
+        file: &Arc<OpenFile>,
+        stat: FileStat,
+        path: &str,
+    ) -> Result<(), DiskError> {
+        let Bytes::Unpacked { store, unpacker } = &mut self.bytes else {
+            return Ok(());
+        };
         store.source = Some(file.clone());
-        let mut packed = vec![0_u8; READ_BYTES.min(usize::try_from(stat.size).unwrap_or(READ_BYTES)).max(1)];
-        let mut sink = Sink { store, members: &mut self.members, damage: &mut self.damage };
+        let mut packed = vec![
+            0_u8;
+            READ_BYTES
+                .min(usize::try_from(stat.size).unwrap_or(READ_BYTES))
+                .max(1)
+        ];
+        let mut sink = Sink {
+            store,
+            members: &mut self.members,
+            damage: &mut self.damage,
+        };
         loop {
             let at = unpacker.packed_bytes();
             let left = usize::try_from(stat.size.saturating_sub(at)).unwrap_or(usize::MAX);
             let wanted = packed.len().min(left);
-            let got = packed.get_mut(..wanted).map_or(Ok(0), |buf| file.read_at(buf, at))?;
+            let got = packed
+                .get_mut(..wanted)
+                .map_or(Ok(0), |buf| file.read_at(buf, at))?;
             if got == 0 {
                 break;
             }
             let fed = unpacker.feed(packed.get(..got).unwrap_or(&[]), &mut sink);
             if fed.is_err() {
-                return Err(DiskError::TooLarge { path: path.to_owned(), limit_bytes: sink.store.owner.limit_bytes });
+                return Err(DiskError::TooLarge {
+                    path: path.to_owned(),
+                    limit_bytes: sink.store.owner.limit_bytes,
+                });
             }
         }
-        sink.store.flush().map_err(|_| DiskError::TooLarge { path: path.to_owned(), limit_bytes: 0 })?;
+        sink.store.flush().map_err(|_| DiskError::TooLarge {
+            path: path.to_owned(),
+            limit_bytes: 0,
+        })?;
         self.len_bytes = store.len_bytes();
         self.stat = stat;
         Ok(())
@@ -246,7 +328,13 @@ struct Spill {
 
 impl Spill {
     fn new(owner: Arc<UnpackStore>) -> Self {
-        Spill { owner, source: None, memory: Vec::new(), file: None, spilled_bytes: 0 }
+        Spill {
+            owner,
+            source: None,
+            memory: Vec::new(),
+            file: None,
+            spilled_bytes: 0,
+        }
     }
 
     fn len_bytes(&self) -> u64 {
@@ -255,12 +343,20 @@ impl Spill {
 
     fn push(&mut self, bytes: &[u8]) -> Result<(), SinkFull> {
         self.memory.extend_from_slice(bytes);
-        if self.memory.len() > MEMORY_MAX { self.spill() } else { Ok(()) }
+        if self.memory.len() > MEMORY_MAX {
+            self.spill()
+        } else {
+            Ok(())
+        }
     }
 
     /// Once a file is there, memory is only its write buffer.
     fn flush(&mut self) -> Result<(), SinkFull> {
-        if self.file.is_some() { self.spill() } else { Ok(()) }
+        if self.file.is_some() {
+            self.spill()
+        } else {
+            Ok(())
+        }
     }
 
     fn spill(&mut self) -> Result<(), SinkFull> {
@@ -272,10 +368,11 @@ impl Spill {
                 SinkFull
             })?),
         };
-        file.write_all_at(&self.memory, self.spilled_bytes).map_err(|error| {
-            tracing::error!(dir = %self.owner.dir.display(), %error, "no room to unpack");
-            SinkFull
-        })?;
+        file.write_all_at(&self.memory, self.spilled_bytes)
+            .map_err(|error| {
+                tracing::error!(dir = %self.owner.dir.display(), %error, "no room to unpack");
+                SinkFull
+            })?;
         self.spilled_bytes += self.memory.len() as u64;
         self.memory.clear();
         Ok(())
@@ -283,15 +380,24 @@ impl Spill {
 
     fn read_at(&self, buf: &mut [u8], offset_bytes: u64) -> std::io::Result<usize> {
         let mut done = 0;
-        if let Some(file) = self.file.as_ref().filter(|_| offset_bytes < self.spilled_bytes) {
-            let inside = usize::try_from(self.spilled_bytes - offset_bytes).unwrap_or(usize::MAX).min(buf.len());
+        if let Some(file) = self
+            .file
+            .as_ref()
+            .filter(|_| offset_bytes < self.spilled_bytes)
+        {
+            let inside = usize::try_from(self.spilled_bytes - offset_bytes)
+                .unwrap_or(usize::MAX)
+                .min(buf.len());
             if let Some(part) = buf.get_mut(..inside) {
                 file.read_exact_at(part, offset_bytes)?;
                 done = inside;
             }
         }
         let at = (offset_bytes + done as u64).saturating_sub(self.spilled_bytes);
-        let rest = usize::try_from(at).ok().and_then(|at| self.memory.get(at..)).unwrap_or(&[]);
+        let rest = usize::try_from(at)
+            .ok()
+            .and_then(|at| self.memory.get(at..))
+            .unwrap_or(&[]);
         let count = rest.len().min(buf.len() - done);
         if let (Some(to), Some(from)) = (buf.get_mut(done..done + count), rest.get(..count)) {
             to.copy_from_slice(from);
@@ -302,7 +408,9 @@ impl Spill {
 
 impl Drop for Spill {
     fn drop(&mut self) {
-        self.owner.used_bytes.fetch_sub(self.spilled_bytes, Ordering::Relaxed);
+        self.owner
+            .used_bytes
+            .fetch_sub(self.spilled_bytes, Ordering::Relaxed);
     }
 }
 
@@ -321,9 +429,14 @@ const MEMBERS_MAX: usize = 100_000;
 impl UnpackSink for Sink<'_> {
     fn member(&mut self, unpacked_offset: u64, _packed_offset: u64) {
         // A hostile file may hold millions of members; those that add no byte need no place.
-        let adds = self.members.last().is_none_or(|last| last.offset != unpacked_offset);
+        let adds = self
+            .members
+            .last()
+            .is_none_or(|last| last.offset != unpacked_offset);
         if adds && self.members.len() < MEMBERS_MAX {
-            self.members.push(Member { offset: unpacked_offset });
+            self.members.push(Member {
+                offset: unpacked_offset,
+            });
         }
     }
 

@@ -77,7 +77,11 @@ impl Scanner {
                     // The directory may have gone between two listings; its parent's next listing will tell.
                     complete = false;
                     errors.push(error);
-                    scanner.seen.get(dir).map(|seen| seen.subdirs.clone()).unwrap_or_default()
+                    scanner
+                        .seen
+                        .get(dir)
+                        .map(|seen| seen.subdirs.clone())
+                        .unwrap_or_default()
                 }
             }
         };
@@ -87,7 +91,11 @@ impl Scanner {
                 if passage.iter().any(|sub| sub == "sessions") {
                     for ns in visit(self, "upload/sessions", Role::Passage) {
                         if let Ok(namespace) = Namespace::new(&ns) {
-                            visit(self, &format!("upload/sessions/{ns}"), Role::Sessions(&Origin::Upload, &namespace));
+                            visit(
+                                self,
+                                &format!("upload/sessions/{ns}"),
+                                Role::Sessions(&Origin::Upload, &namespace),
+                            );
                         }
                     }
                 }
@@ -99,11 +107,18 @@ impl Scanner {
                 if NOT_SERVERS.contains(&name.as_str()) {
                     continue;
                 }
-                if visit(self, &name, Role::Server(&server)).iter().any(|sub| sub == "sessions") {
+                if visit(self, &name, Role::Server(&server))
+                    .iter()
+                    .any(|sub| sub == "sessions")
+                {
                     let origin = Origin::Server(server);
                     for ns in visit(self, &format!("{name}/sessions"), Role::Passage) {
                         if let Ok(namespace) = Namespace::new(&ns) {
-                            visit(self, &format!("{name}/sessions/{ns}"), Role::Sessions(&origin, &namespace));
+                            visit(
+                                self,
+                                &format!("{name}/sessions/{ns}"),
+                                Role::Sessions(&origin, &namespace),
+                            );
                         }
                     }
                 }
@@ -116,7 +131,12 @@ impl Scanner {
     }
 
     /// Lists `dir` if it may have changed, tells the catalog, gives its subdirectories.
-    fn visit(&mut self, catalog: &Catalog, dir: &str, role: &Role<'_>) -> Result<Vec<String>, DiskError> {
+    fn visit(
+        &mut self,
+        catalog: &Catalog,
+        dir: &str,
+        role: &Role<'_>,
+    ) -> Result<Vec<String>, DiskError> {
         let stat = catalog.disk().stat(dir)?;
         let now = Instant::now();
         if let Some(seen) = self.seen.get_mut(dir) {
@@ -148,7 +168,12 @@ impl Scanner {
     /// After a complete walk: what was not walked is gone.
     fn forget_gone(&mut self, catalog: &Catalog, walked: &[String]) {
         let walked: std::collections::HashSet<&str> = walked.iter().map(String::as_str).collect();
-        let newest = self.seen.values().map(|seen| seen.mtime_ns).max().unwrap_or(0);
+        let newest = self
+            .seen
+            .values()
+            .map(|seen| seen.mtime_ns)
+            .max()
+            .unwrap_or(0);
         self.seen.retain(|dir, _| walked.contains(dir.as_str()));
         catalog.change(|state| {
             for dir in state.known_dirs() {
@@ -161,21 +186,36 @@ impl Scanner {
 }
 
 /// Puts a complete listing of `dir` into the catalog; gives the subdirectories.
-fn tell(catalog: &Catalog, dir: &str, role: &Role<'_>, entries: &[(Vec<u8>, EntryKind)], mtime_ns: i64) -> Vec<String> {
+fn tell(
+    catalog: &Catalog,
+    dir: &str,
+    role: &Role<'_>,
+    entries: &[(Vec<u8>, EntryKind)],
+    mtime_ns: i64,
+) -> Vec<String> {
     let mut subdirs = Vec::new();
     let mut daily = Vec::new();
     let mut session_files = Vec::new();
     let wants_sessions = !matches!(role, Role::Root | Role::Passage);
     for (name, kind) in entries {
-        let Ok(name) = std::str::from_utf8(name) else { continue };
+        let Ok(name) = std::str::from_utf8(name) else {
+            continue;
+        };
         if name.starts_with('.') || *kind == EntryKind::Other {
             continue;
         }
         let is_dir = match kind {
             EntryKind::Directory => true,
             EntryKind::Unknown if !name.contains('.') => {
-                let path = if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") };
-                catalog.disk().stat(&path).is_ok_and(|stat| stat.kind == EntryKind::Directory)
+                let path = if dir.is_empty() {
+                    name.to_owned()
+                } else {
+                    format!("{dir}/{name}")
+                };
+                catalog
+                    .disk()
+                    .stat(&path)
+                    .is_ok_and(|stat| stat.kind == EntryKind::Directory)
             }
             _ => false,
         };
@@ -186,8 +226,18 @@ fn tell(catalog: &Catalog, dir: &str, role: &Role<'_>, entries: &[(Vec<u8>, Entr
                 Role::Server(server) => Origin::Server((*server).clone()),
                 _ => Origin::Root,
             };
-            let path = if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") };
-            daily.push(DailyFile { origin, name: name.to_owned(), path, named_day: found.day, gz: found.gz });
+            let path = if dir.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{dir}/{name}")
+            };
+            daily.push(DailyFile {
+                origin,
+                name: name.to_owned(),
+                path,
+                named_day: found.day,
+                gz: found.gz,
+            });
         } else if wants_sessions && let Some(file) = SessionFileName::parse(name) {
             session_files.push(file);
         }
@@ -199,9 +249,17 @@ fn tell(catalog: &Catalog, dir: &str, role: &Role<'_>, entries: &[(Vec<u8>, Entr
             state.replace_daily(dir, daily);
         }
         for folder in folders_of(dir, role) {
-            let Some((no, namespace)) = state.folder_no(&folder).zip(state.namespace_no(&folder.namespace)) else { continue };
+            let Some((no, namespace)) = state
+                .folder_no(&folder)
+                .zip(state.namespace_no(&folder.namespace))
+            else {
+                continue;
+            };
             let mut listing = Vec::new();
-            for file in session_files.iter().filter(|file| folder.accepts.kind(file.kind)) {
+            for file in session_files
+                .iter()
+                .filter(|file| folder.accepts.kind(file.kind))
+            {
                 // A `.completed` alone is no session.
                 let hash = session_hash(seed, &folder.namespace, &file.sid);
                 if let Some(session) = state.session_no(namespace, &file.sid, hash) {
@@ -229,17 +287,36 @@ fn drop_lone_completed(listing: &mut Vec<(super::SessionNo, DataKind, bool, u64)
 
 /// The folders that a directory is. `sessions/<name>/` is two: what a file is called says which.
 fn folders_of(dir: &str, role: &Role<'_>) -> Vec<Folder> {
-    let folder = |origin: Origin, namespace: Namespace, accepts| Folder { path: dir.to_owned(), origin, namespace, accepts };
+    let folder = |origin: Origin, namespace: Namespace, accepts| Folder {
+        path: dir.to_owned(),
+        origin,
+        namespace,
+        accepts,
+    };
     match role {
         Role::Root | Role::Passage => Vec::new(),
         Role::Server(server) => {
-            vec![folder(Origin::Server((*server).clone()), Namespace::default(), Accepts::Recordings)]
+            vec![folder(
+                Origin::Server((*server).clone()),
+                Namespace::default(),
+                Accepts::Recordings,
+            )]
         }
         Role::Sessions(origin, namespace) => {
-            vec![folder((*origin).clone(), (*namespace).clone(), Accepts::Recordings)]
+            vec![folder(
+                (*origin).clone(),
+                (*namespace).clone(),
+                Accepts::Recordings,
+            )]
         }
         Role::TopSessions(name) => {
-            let server = ServerId::new(name).map(|id| folder(Origin::Server(id), Namespace::default(), Accepts::Recordings));
+            let server = ServerId::new(name).map(|id| {
+                folder(
+                    Origin::Server(id),
+                    Namespace::default(),
+                    Accepts::Recordings,
+                )
+            });
             let legacy = Namespace::new(name).map(|ns| folder(Origin::Root, ns, Accepts::Legacy));
             server.into_iter().chain(legacy).collect()
         }

@@ -17,8 +17,17 @@ const LIST_BUFFER_BYTES: usize = 256 << 10;
 
 /// File systems whose calls cannot hang on a network or on another process (statfs(2) magic numbers): ext, xfs,
 /// btrfs, tmpfs, overlay, zfs, f2fs, bcachefs, ramfs.
-const LOCAL_MAGIC: [i64; 9] =
-    [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630, 0x2fc1_2fc1, 0xf2f5_2010, 0xca45_1a4e, 0x8584_58f6];
+const LOCAL_MAGIC: [i64; 9] = [
+    0xef53,
+    0x5846_5342,
+    0x9123_683e,
+    0x0102_1994,
+    0x794c_7630,
+    0x2fc1_2fc1,
+    0xf2f5_2010,
+    0xca45_1a4e,
+    0x8584_58f6,
+];
 const NFS_MAGIC: i64 = 0x6969;
 
 /// An audit directory on disk.
@@ -35,20 +44,35 @@ impl Share {
     /// # Errors
     /// Those of open(2): missing, not a directory, no permission.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let root = rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let root = rustix::fs::open(
+            path,
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
         let magic = rustix::fs::fstatfs(&root)?.f_type as i64;
-        Ok(Share { root, remote: !LOCAL_MAGIC.contains(&magic), nfs: magic == NFS_MAGIC })
+        Ok(Share {
+            root,
+            remote: !LOCAL_MAGIC.contains(&magic),
+            nfs: magic == NFS_MAGIC,
+        })
     }
 
     fn open_at(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
         let path = if path.is_empty() { "." } else { path };
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let resolve =
+            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         let mut flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         if !flags.contains(OFlags::PATH) {
             // A FIFO put there must not hang the open; with O_PATH nothing is opened and openat2 refuses the flag.
             flags |= OFlags::NONBLOCK;
         }
-        Ok(rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve)?)
+        Ok(rustix::fs::openat2(
+            &self.root,
+            path,
+            flags,
+            Mode::empty(),
+            resolve,
+        )?)
     }
 }
 
@@ -77,7 +101,9 @@ impl Storage for Share {
         let fd = if self.nfs {
             // DESIGN 5: only O_DIRECT reads are fresh on NFS; EINVAL means the server or its version cannot.
             match self.open_at(path, OFlags::RDONLY | OFlags::DIRECT) {
-                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => self.open_at(path, OFlags::RDONLY)?,
+                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                    self.open_at(path, OFlags::RDONLY)?
+                }
                 other => other?,
             }
         } else {
@@ -130,8 +156,14 @@ fn stat_fd(fd: &OwnedFd) -> io::Result<FileStat> {
     let mtime = stat.stx_mtime;
     Ok(FileStat {
         size: stat.stx_size,
-        mtime_ns: mtime.tv_sec.saturating_mul(1_000_000_000).saturating_add(i64::from(mtime.tv_nsec)),
-        identity: ((u64::from(stat.stx_dev_major) << 32) | u64::from(stat.stx_dev_minor), stat.stx_ino),
+        mtime_ns: mtime
+            .tv_sec
+            .saturating_mul(1_000_000_000)
+            .saturating_add(i64::from(mtime.tv_nsec)),
+        identity: (
+            (u64::from(stat.stx_dev_major) << 32) | u64::from(stat.stx_dev_minor),
+            stat.stx_ino,
+        ),
         kind: kind_of(FileType::from_raw_mode(stat.stx_mode.into())),
     })
 }

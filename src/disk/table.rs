@@ -43,12 +43,16 @@ const GZ: u8 = 0x80;
 impl Table {
     /// Packs a listing: (session, kind, gz, number) of each file, in any order.
     pub fn pack(mut listing: Vec<(SessionNo, DataKind, bool, u64)>) -> Self {
-        listing.sort_unstable_by_key(|(session, kind, gz, number)| (*session, code(*kind), *gz, *number));
+        listing.sort_unstable_by_key(|(session, kind, gz, number)| {
+            (*session, code(*kind), *gz, *number)
+        });
         let mut table = Table::default();
         for (session, kind, gz, mut number) in listing {
             if table.sessions.last().map(|last| last.0) != Some(session) {
                 // A folder with more than 4 GiB of packed names would need 500 million files; the listing ends there.
-                let Ok(at) = u32::try_from(table.files.len()) else { break };
+                let Ok(at) = u32::try_from(table.files.len()) else {
+                    break;
+                };
                 table.sessions.push((session, at));
             }
             table.files.push(code(kind) | if gz { GZ } else { 0 });
@@ -70,18 +74,33 @@ impl Table {
 
     /// Sessions of this table that have other files in `before`, which is an older listing of the same folder.
     pub fn changed_since<'a>(&'a self, before: &'a Table) -> impl Iterator<Item = SessionNo> + 'a {
-        self.sessions().filter(|session| self.packed(*session) != before.packed(*session))
+        self.sessions()
+            .filter(|session| self.packed(*session) != before.packed(*session))
     }
 
     fn packed(&self, session: SessionNo) -> &[u8] {
-        let Ok(at) = self.sessions.binary_search_by_key(&session, |(no, _)| *no) else { return &[] };
-        let start = self.sessions.get(at).map_or(0, |(_, start)| *start as usize);
-        let end = self.sessions.get(at + 1).map_or(self.files.len(), |(_, end)| *end as usize);
+        let Ok(at) = self.sessions.binary_search_by_key(&session, |(no, _)| *no) else {
+            return &[];
+        };
+        let start = self
+            .sessions
+            .get(at)
+            .map_or(0, |(_, start)| *start as usize);
+        let end = self
+            .sessions
+            .get(at + 1)
+            .map_or(self.files.len(), |(_, end)| *end as usize);
         self.files.get(start..end).unwrap_or(&[])
     }
 
     /// Adds the files of `session` to `out`.
-    pub fn files_of(&self, session: SessionNo, folder: FolderNo, sid: &SessionId, out: &mut Vec<FileRef>) {
+    pub fn files_of(
+        &self,
+        session: SessionNo,
+        folder: FolderNo,
+        sid: &SessionId,
+        out: &mut Vec<FileRef>,
+    ) {
         let mut packed = self.packed(session).iter();
         while let Some(tag) = packed.next() {
             let (mut number, mut shift) = (0_u64, 0_u32);
@@ -92,8 +111,18 @@ impl Table {
                     break;
                 }
             }
-            let Some(kind) = KINDS.get(usize::from(tag & !GZ)).copied() else { break };
-            out.push(FileRef { folder, name: SessionFileName { sid: sid.clone(), kind, number, gz: tag & GZ != 0 } });
+            let Some(kind) = KINDS.get(usize::from(tag & !GZ)).copied() else {
+                break;
+            };
+            out.push(FileRef {
+                folder,
+                name: SessionFileName {
+                    sid: sid.clone(),
+                    kind,
+                    number,
+                    gz: tag & GZ != 0,
+                },
+            });
         }
     }
 }
@@ -118,7 +147,13 @@ mod tests {
         let mut files = Vec::new();
         table.files_of(SessionNo(7), FolderNo(1), &sid, &mut files);
         let names: Vec<String> = files.iter().map(|f| f.name.to_file_name()).collect();
-        assert_eq!(names, ["100-300.events.gz", "100-18446744073709551615.chunks.gz"]);
-        assert_eq!(table.sessions().collect::<Vec<_>>(), [SessionNo(3), SessionNo(7)]);
+        assert_eq!(
+            names,
+            ["100-300.events.gz", "100-18446744073709551615.chunks.gz"]
+        );
+        assert_eq!(
+            table.sessions().collect::<Vec<_>>(),
+            [SessionNo(3), SessionNo(7)]
+        );
     }
 }

@@ -7,25 +7,25 @@
 pub use daily::{
     DailyLine, LineForm, LineOrigin, MAX_LINE_BYTES, daily_time, read_line, show_line, shown_len,
 };
-pub use events::{PrintFields, PrintLine, SessionLine, print_line, read_session_line};
-pub use scan::{MAX_DEPTH, scan_object};
 pub use daily_name::DailyName;
 pub use damage::{Damage, Wound};
+pub use events::{PrintFields, PrintLine, SessionLine, print_line, read_session_line};
 pub use gzip::{SinkFull, UnpackSink, Unpacker, is_gzip};
 pub use index::{IndexLine, read_index};
 pub use name::{DataKind, SessionFileName};
+pub use scan::{MAX_DEPTH, scan_object};
 
 mod daily;
+mod daily_name;
+mod damage;
 mod events;
+mod gzip;
+mod index;
 mod legacy;
+mod name;
 mod scan;
 mod stops;
 mod unparsed;
-mod daily_name;
-mod damage;
-mod gzip;
-mod index;
-mod name;
 
 #[cfg(test)]
 mod fixtures;

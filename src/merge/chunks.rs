@@ -85,7 +85,9 @@ impl Layout {
 
     /// The extents from the first that ends behind `offset` on.
     pub fn extents_from(&self, offset: u64) -> &[Extent] {
-        let first = self.extents.partition_point(|extent| extent.end() <= offset);
+        let first = self
+            .extents
+            .partition_point(|extent| extent.end() <= offset);
         self.extents.get(first..).unwrap_or(&[])
     }
 }
@@ -106,7 +108,9 @@ pub fn lay_out(pieces: &[Piece]) -> Layout {
         layout.stretch(at..offset, &open, pieces);
         at = offset;
         while let Some((_, begins, number)) = edges.next_if(|edge| edge.0 == offset) {
-            let Some(piece) = pieces.get(number) else { continue };
+            let Some(piece) = pieces.get(number) else {
+                continue;
+            };
             let key = (piece.rank, piece.source, number);
             if begins {
                 open.insert(key);
@@ -120,7 +124,12 @@ pub fn lay_out(pieces: &[Piece]) -> Layout {
 
 impl Layout {
     /// Adds the stretch `range`, over which the set of open pieces does not change.
-    fn stretch(&mut self, range: Range<u64>, open: &BTreeSet<(u8, usize, usize)>, pieces: &[Piece]) {
+    fn stretch(
+        &mut self,
+        range: Range<u64>,
+        open: &BTreeSet<(u8, usize, usize)>,
+        pieces: &[Piece],
+    ) {
         if range.is_empty() {
             return;
         }
@@ -129,10 +138,19 @@ impl Layout {
             return;
         };
         if open.len() > 1 {
-            let contenders: Vec<usize> = open.iter().take(CONTENDERS_MAX).map(|(.., number)| *number).collect();
+            let contenders: Vec<usize> = open
+                .iter()
+                .take(CONTENDERS_MAX)
+                .map(|(.., number)| *number)
+                .collect();
             match self.overlaps.last_mut() {
-                Some(last) if last.range.end == range.start && last.pieces == contenders => last.range.end = range.end,
-                _ => self.overlaps.push(Overlap { range: range.clone(), pieces: contenders }),
+                Some(last) if last.range.end == range.start && last.pieces == contenders => {
+                    last.range.end = range.end
+                }
+                _ => self.overlaps.push(Overlap {
+                    range: range.clone(),
+                    pieces: contenders,
+                }),
             }
         }
         let source_offset = piece.source_offset + (range.start - piece.offset);
@@ -145,7 +163,12 @@ impl Layout {
             {
                 last.len += len;
             }
-            _ => self.extents.push(Extent { offset: range.start, len, source: piece.source, source_offset }),
+            _ => self.extents.push(Extent {
+                offset: range.start,
+                len,
+                source: piece.source,
+                source_offset,
+            }),
         }
     }
 }
@@ -157,16 +180,31 @@ mod tests {
     use super::*;
 
     fn piece(source: usize, offset: u64, len: u64, rank: u8) -> Piece {
-        Piece { source, source_offset: 0, offset, len, rank }
+        Piece {
+            source,
+            source_offset: 0,
+            offset,
+            len,
+            rank,
+        }
     }
 
     /// Which (source, source offset) each byte of the stream comes from, by looking at every piece for every byte.
     fn bytes_naively(pieces: &[Piece]) -> Vec<Option<(usize, u64)>> {
-        let end = pieces.iter().filter(|p| p.len > 0).map(Piece::end).max().unwrap_or(0);
+        let end = pieces
+            .iter()
+            .filter(|p| p.len > 0)
+            .map(Piece::end)
+            .max()
+            .unwrap_or(0);
         (0..end)
             .map(|at| {
                 let holds = |p: &&Piece| p.offset <= at && at < p.end();
-                let best = pieces.iter().enumerate().filter(|(_, p)| holds(p)).min_by_key(|(n, p)| (p.rank, p.source, *n));
+                let best = pieces
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, p)| holds(p))
+                    .min_by_key(|(n, p)| (p.rank, p.source, *n));
                 best.map(|(_, p)| (p.source, p.source_offset + at - p.offset))
             })
             .collect()
@@ -176,7 +214,8 @@ mod tests {
         let mut all = vec![None; usize::try_from(layout.end()).unwrap_or(0)];
         for extent in &layout.extents {
             for step in 0..extent.len {
-                all[(extent.offset + step) as usize] = Some((extent.source, extent.source_offset + step));
+                all[(extent.offset + step) as usize] =
+                    Some((extent.source, extent.source_offset + step));
             }
         }
         all
@@ -199,13 +238,25 @@ mod tests {
     #[test]
     fn a_hole_is_a_gap_and_the_stream_goes_on_behind_it() {
         let layout = lay_out(&[piece(0, 0, 4, 0), piece(1, 6, 2, 0)]);
-        assert_eq!((layout.first_gap(), layout.end(), layout.gaps), (4, 8, vec![4..6]));
+        assert_eq!(
+            (layout.first_gap(), layout.end(), layout.gaps),
+            (4, 8, vec![4..6])
+        );
     }
 
     #[test]
     fn covered_bytes_win_over_uncovered_ones() {
         let layout = lay_out(&[piece(0, 0, 4, 1), piece(1, 0, 4, 0)]);
-        assert_eq!(layout.extents.iter().map(|e| e.source).collect::<Vec<_>>(), [1]);
-        assert_eq!(layout.overlaps, [Overlap { range: 0..4, pieces: vec![1, 0] }]);
+        assert_eq!(
+            layout.extents.iter().map(|e| e.source).collect::<Vec<_>>(),
+            [1]
+        );
+        assert_eq!(
+            layout.overlaps,
+            [Overlap {
+                range: 0..4,
+                pieces: vec![1, 0]
+            }]
+        );
     }
 }

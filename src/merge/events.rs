@@ -79,7 +79,10 @@ pub fn tracks_are_disjoint(tracks: &[EventTrack]) -> Option<Vec<usize>> {
     let mut order: Vec<usize> = (0..tracks.len()).collect();
     order.sort_by_key(|n| tracks.get(*n).map(|track| track.first));
     let sorted = order.iter().filter_map(|n| tracks.get(*n));
-    let apart = sorted.clone().zip(sorted.skip(1)).all(|(a, b)| a.last < b.first);
+    let apart = sorted
+        .clone()
+        .zip(sorted.skip(1))
+        .all(|(a, b)| a.last < b.first);
     apart.then_some(order)
 }
 
@@ -87,9 +90,17 @@ pub fn tracks_are_disjoint(tracks: &[EventTrack]) -> Option<Vec<usize>> {
 ///
 /// With `hold_back` (the session may still grow and records its terminal) the result ends where a number of the main
 /// sequence is missing: another server's part is still to come.
-pub fn merge_events(tracks: &[EventTrack], feeds: Vec<Box<dyn Iterator<Item = EventLine> + '_>>, hold_back: bool) -> MergedEvents {
+pub fn merge_events(
+    tracks: &[EventTrack],
+    feeds: Vec<Box<dyn Iterator<Item = EventLine> + '_>>,
+    hold_back: bool,
+) -> MergedEvents {
     let mut merged = MergedEvents::default();
-    let groups_count = tracks.iter().map(|track| track.group + 1).max().unwrap_or(0);
+    let groups_count = tracks
+        .iter()
+        .map(|track| track.group + 1)
+        .max()
+        .unwrap_or(0);
     let mut groups: Vec<Group<'_>> = (0..groups_count).map(|_| Group::default()).collect();
     for (number, (track, feed)) in tracks.iter().zip(feeds).enumerate() {
         if let Some(group) = groups.get_mut(track.group) {
@@ -103,7 +114,9 @@ pub fn merge_events(tracks: &[EventTrack], feeds: Vec<Box<dyn Iterator<Item = Ev
         }
     }
     while let Some(number) = heads.next_source() {
-        let Some(group) = groups.get_mut(number) else { continue };
+        let Some(group) = groups.get_mut(number) else {
+            continue;
+        };
         if number == 0 && group.gap_ahead(&mut merged) && hold_back && group.printed {
             merged.held_back = true;
             break;
@@ -137,12 +150,19 @@ struct Track<'a> {
 
 impl<'a> Group<'a> {
     fn add(&mut self, number: usize, feed: Box<dyn Iterator<Item = EventLine> + 'a>) {
-        self.tracks.push(Track { number, feed, head: None, key: i64::MIN });
+        self.tracks.push(Track {
+            number,
+            feed,
+            head: None,
+            key: i64::MIN,
+        });
         self.pull(self.tracks.len() - 1);
     }
 
     fn pull(&mut self, at: usize) {
-        let Some(track) = self.tracks.get_mut(at) else { return };
+        let Some(track) = self.tracks.get_mut(at) else {
+            return;
+        };
         track.head = track.feed.next();
         if let Some(head) = track.head {
             track.key = head.ei.map_or(track.key, |ei| ei.0);
@@ -157,12 +177,18 @@ impl<'a> Group<'a> {
 
     fn next_time(&self) -> Option<EventTime> {
         let (_, head) = self.next_head()?;
-        Some(head.time.or(self.time).unwrap_or(EventTime::from_ns(i64::MIN)))
+        Some(
+            head.time
+                .or(self.time)
+                .unwrap_or(EventTime::from_ns(i64::MIN)),
+        )
     }
 
     /// Whether numbers are missing before the next head; remembers which.
     fn gap_ahead(&self, merged: &mut MergedEvents) -> bool {
-        let Some((key, head)) = self.next_head() else { return false };
+        let Some((key, head)) = self.next_head() else {
+            return false;
+        };
         let first = self.current.map_or(0, |current| current.saturating_add(1));
         if head.ei.is_none() || key <= first || key == UPLOAD_INDEX {
             return false;
@@ -174,8 +200,16 @@ impl<'a> Group<'a> {
     }
 
     fn emit(&mut self, merged: &mut MergedEvents) {
-        let Some(Reverse((key, at))) = self.heap.pop() else { return };
-        let Some((number, head)) = self.tracks.get(at).and_then(|t| t.head.map(|head| (t.number, head))) else { return };
+        let Some(Reverse((key, at))) = self.heap.pop() else {
+            return;
+        };
+        let Some((number, head)) = self
+            .tracks
+            .get(at)
+            .and_then(|t| t.head.map(|head| (t.number, head)))
+        else {
+            return;
+        };
         if head.ei.is_some() && self.seen_index != Some(key) {
             self.seen_index = Some(key);
             self.seen.clear();
@@ -185,10 +219,18 @@ impl<'a> Group<'a> {
         }
         self.printed |= head.print;
         let same = |seen: &&(u64, u64)| seen.0 == head.event_hash;
-        let repeats = if head.ei.is_some() { self.seen.iter().find(same).copied() } else { None };
+        let repeats = if head.ei.is_some() {
+            self.seen.iter().find(same).copied()
+        } else {
+            None
+        };
         match repeats {
             Some((_, line_hash)) => {
-                let counter = if line_hash == head.line_hash { &mut merged.duplicates } else { &mut merged.conflicts };
+                let counter = if line_hash == head.line_hash {
+                    &mut merged.duplicates
+                } else {
+                    &mut merged.conflicts
+                };
                 *counter += 1;
                 merged.plan.skip(number, head.len_bytes);
             }
@@ -224,30 +266,47 @@ mod tests {
     }
 
     /// Merges tracks given as (group, lines); the answer is (track, line number in it) of every line shown.
-    fn check(tracks: &[(usize, Vec<EventLine>)], hold_back: bool) -> (Vec<(usize, u64)>, MergedEvents) {
+    fn check(
+        tracks: &[(usize, Vec<EventLine>)],
+        hold_back: bool,
+    ) -> (Vec<(usize, u64)>, MergedEvents) {
         let heads: Vec<EventTrack> = tracks
             .iter()
             .map(|(group, lines)| EventTrack {
                 group: *group,
                 first: lines.iter().find_map(|l| l.ei).unwrap_or(EventIndex(0)),
-                last: lines.iter().rev().find_map(|l| l.ei).unwrap_or(EventIndex(0)),
+                last: lines
+                    .iter()
+                    .rev()
+                    .find_map(|l| l.ei)
+                    .unwrap_or(EventIndex(0)),
                 len_bytes: lines.len() as u64 * 10,
                 plain: true,
                 contiguous: true,
             })
             .collect();
-        let feeds = tracks.iter().map(|(_, lines)| Box::new(lines.iter().copied()) as Box<dyn Iterator<Item = _>>).collect();
+        let feeds = tracks
+            .iter()
+            .map(|(_, lines)| Box::new(lines.iter().copied()) as Box<dyn Iterator<Item = _>>)
+            .collect();
         let merged = merge_events(&heads, feeds, hold_back);
         let mut shown = Vec::new();
         for run in merged.plan.runs(0).filter(|run| run.out_len() > 0) {
-            shown.extend((0..run.source_len / 10).map(|n| (run.source, run.source_offset / 10 + n)));
+            shown
+                .extend((0..run.source_len / 10).map(|n| (run.source, run.source_offset / 10 + n)));
         }
         (shown, merged)
     }
 
     #[test]
     fn a_slice_taken_by_two_servers_is_shown_once() {
-        let (shown, merged) = check(&[(0, vec![line(0, 1, 0), line(1, 2, 1)]), (0, vec![line(1, 2, 1), line(2, 3, 2)])], false);
+        let (shown, merged) = check(
+            &[
+                (0, vec![line(0, 1, 0), line(1, 2, 1)]),
+                (0, vec![line(1, 2, 1), line(2, 3, 2)]),
+            ],
+            false,
+        );
         assert_eq!(shown, [(0, 0), (0, 1), (1, 1)]);
         assert_eq!((merged.duplicates, merged.conflicts), (1, 0));
     }
@@ -260,30 +319,58 @@ mod tests {
 
     #[test]
     fn other_events_of_one_number_are_both_shown() {
-        let (shown, _) = check(&[(0, vec![line(0, 1, 100)]), (0, vec![line(0, 1, 200)])], false);
+        let (shown, _) = check(
+            &[(0, vec![line(0, 1, 100)]), (0, vec![line(0, 1, 200)])],
+            false,
+        );
         assert_eq!(shown, [(0, 0), (1, 0)]);
     }
 
     #[test]
     fn enhanced_events_come_in_time_order_among_the_others() {
-        let (shown, merged) = check(&[(0, vec![line(0, 10, 0), line(1, 30, 1)]), (1, vec![line(0, 20, 2), line(1, 30, 3)])], false);
+        let (shown, merged) = check(
+            &[
+                (0, vec![line(0, 10, 0), line(1, 30, 1)]),
+                (1, vec![line(0, 20, 2), line(1, 30, 3)]),
+            ],
+            false,
+        );
         assert_eq!(shown, [(0, 0), (1, 0), (0, 1), (1, 1)]);
         assert!(merged.gaps.is_empty());
     }
 
     #[test]
     fn a_growing_session_waits_at_a_missing_number() {
-        let tracks = [(0, vec![line(0, 1, 0), line(1, 2, 1)]), (0, vec![line(4, 3, 2)])];
+        let tracks = [
+            (0, vec![line(0, 1, 0), line(1, 2, 1)]),
+            (0, vec![line(4, 3, 2)]),
+        ];
         let (shown, merged) = check(&tracks, true);
-        assert_eq!((shown.len(), merged.held_back, merged.gaps), (2, true, vec![2..4]));
+        assert_eq!(
+            (shown.len(), merged.held_back, merged.gaps),
+            (2, true, vec![2..4])
+        );
         let (shown, merged) = check(&tracks, false);
-        assert_eq!((shown.len(), merged.held_back, merged.gaps), (3, false, vec![2..4]));
+        assert_eq!(
+            (shown.len(), merged.held_back, merged.gaps),
+            (3, false, vec![2..4])
+        );
     }
 
     #[test]
     fn a_line_without_a_number_stays_behind_its_predecessor() {
-        let lost = EventLine { ei: None, time: None, ..line(0, 0, 9) };
-        let (shown, _) = check(&[(0, vec![line(0, 1, 0), lost, line(3, 4, 1)]), (0, vec![line(1, 2, 2), line(2, 3, 3)])], false);
+        let lost = EventLine {
+            ei: None,
+            time: None,
+            ..line(0, 0, 9)
+        };
+        let (shown, _) = check(
+            &[
+                (0, vec![line(0, 1, 0), lost, line(3, 4, 1)]),
+                (0, vec![line(1, 2, 2), line(2, 3, 3)]),
+            ],
+            false,
+        );
         assert_eq!(shown, [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2)]);
     }
 }

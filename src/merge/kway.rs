@@ -71,8 +71,11 @@ mod tests {
     fn merged_naively(sources: &[Vec<i64>]) -> Vec<(usize, usize)> {
         let mut next = vec![0_usize; sources.len()];
         let mut order = Vec::new();
-        while let Some((_, source)) =
-            sources.iter().enumerate().filter_map(|(s, keys)| keys.get(next[s]).map(|k| (*k, s))).min()
+        while let Some((_, source)) = sources
+            .iter()
+            .enumerate()
+            .filter_map(|(s, keys)| keys.get(next[s]).map(|k| (*k, s)))
+            .min()
         {
             order.push((source, next[source]));
             next[source] += 1;
@@ -82,7 +85,10 @@ mod tests {
 
     #[test]
     fn equal_times_go_in_source_order() {
-        assert_eq!(merged(&[vec![5], vec![5], vec![4]]), [(2, 0), (0, 0), (1, 0)]);
+        assert_eq!(
+            merged(&[vec![5], vec![5], vec![4]]),
+            [(2, 0), (0, 0), (1, 0)]
+        );
     }
 
     #[test]

@@ -87,12 +87,21 @@ impl Plan {
     }
 
     /// The next `source_len` bytes of `source` are one line that is shown in a form of `len_bytes`.
-    pub fn show(&mut self, source: usize, source_len: u64, len_bytes: u64, time: Option<EventTime>) {
+    pub fn show(
+        &mut self,
+        source: usize,
+        source_len: u64,
+        len_bytes: u64,
+        time: Option<EventTime>,
+    ) {
         self.close_run();
         self.checkpoint_if_due();
         self.encode(source, 1, source_len);
         push_varint(&mut self.encoded, len_bytes);
-        push_varint(&mut self.encoded, time.map_or(0, |t| zigzag(t.as_ns()).saturating_add(1)));
+        push_varint(
+            &mut self.encoded,
+            time.map_or(0, |t| zigzag(t.as_ns()).saturating_add(1)),
+        );
         self.use_source(source, source_len);
         self.len_bytes += len_bytes;
         self.shown_lines += 1;
@@ -124,17 +133,29 @@ impl Plan {
 
     /// The runs from the one that holds `out_offset` on, in output order. Skipped runs are among them.
     pub fn runs(&self, out_offset: u64) -> Runs<'_> {
-        let after = self.checkpoints.partition_point(|c| c.out_offset <= out_offset);
+        let after = self
+            .checkpoints
+            .partition_point(|c| c.out_offset <= out_offset);
         let start = after.checked_sub(1).and_then(|at| self.checkpoints.get(at));
         let (encoded_at, out, offsets) = match start {
             Some(c) => (
                 c.encoded_at,
                 c.out_offset,
-                self.checkpoint_offsets.get(c.offsets_at..c.offsets_at + c.sources).unwrap_or(&[]).to_vec(),
+                self.checkpoint_offsets
+                    .get(c.offsets_at..c.offsets_at + c.sources)
+                    .unwrap_or(&[])
+                    .to_vec(),
             ),
             None => (0, 0, Vec::new()),
         };
-        Runs { plan: self, encoded_at, out_offset: out, offsets, from: out_offset, gave_open_run: false }
+        Runs {
+            plan: self,
+            encoded_at,
+            out_offset: out,
+            offsets,
+            from: out_offset,
+            gave_open_run: false,
+        }
     }
 
     fn close_run(&mut self) {
@@ -201,7 +222,10 @@ impl Runs<'_> {
                 return None;
             }
             self.gave_open_run = true;
-            return self.plan.open_run.map(|(source, len)| (source, len, Use::Copied));
+            return self
+                .plan
+                .open_run
+                .map(|(source, len)| (source, len, Use::Copied));
         }
         let tag = self.varint()?;
         let len = self.varint()?;
@@ -209,7 +233,10 @@ impl Runs<'_> {
             0 => Use::Copied,
             1 => Use::Shown {
                 len_bytes: self.varint()?,
-                time: self.varint()?.checked_sub(1).map(|z| EventTime::from_ns(unzigzag(z))),
+                time: self
+                    .varint()?
+                    .checked_sub(1)
+                    .map(|z| EventTime::from_ns(unzigzag(z))),
             },
             _ => Use::Skipped,
         };
@@ -238,7 +265,13 @@ impl Iterator for Runs<'_> {
         loop {
             let (source, source_len, using) = self.decode()?;
             let source_offset = advance(&mut self.offsets, source, source_len);
-            let run = Run { source, source_offset, source_len, out_offset: self.out_offset, using };
+            let run = Run {
+                source,
+                source_offset,
+                source_len,
+                out_offset: self.out_offset,
+                using,
+            };
             self.out_offset += run.out_len();
             if self.out_offset > self.from {
                 return Some(run);
@@ -307,7 +340,11 @@ mod tests {
                 Step::Skip(s, n) => (s, n, 0),
             };
             if wanted < out + shown {
-                let inside = if matches!(step, Step::Copy(..)) { wanted - out } else { 0 };
+                let inside = if matches!(step, Step::Copy(..)) {
+                    wanted - out
+                } else {
+                    0
+                };
                 return Some((s, used[s] + inside));
             }
             out += shown;
@@ -343,6 +380,12 @@ mod tests {
     fn a_shown_line_keeps_its_time() {
         let plan = planned(&[Step::Show(1, 3, 90, Some(-5)), Step::Copy(0, 7)]);
         let run = plan.runs(0).next().map(|r| r.using);
-        assert_eq!(run, Some(Use::Shown { len_bytes: 90, time: Some(EventTime::from_ns(-5)) }));
+        assert_eq!(
+            run,
+            Some(Use::Shown {
+                len_bytes: 90,
+                time: Some(EventTime::from_ns(-5))
+            })
+        );
     }
 }

@@ -32,7 +32,11 @@ pub struct AttachOptions {
 /// # Errors
 /// See [`MountError`].
 pub fn attach(mountpoint: &Path, options: &AttachOptions) -> Result<OwnedFd, MountError> {
-    let device = File::options().read(true).write(true).open("/dev/fuse").map_err(MountError::NoDevice);
+    let device = File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/fuse")
+        .map_err(MountError::NoDevice);
     if !rustix::process::geteuid().is_root() {
         // The helper opens the device itself; a user may lack the right to.
         return attach_by_fusermount(mountpoint, options);
@@ -42,19 +46,35 @@ pub fn attach(mountpoint: &Path, options: &AttachOptions) -> Result<OwnedFd, Mou
     if options.read_only {
         flags |= MountFlags::RDONLY;
     }
-    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    let mut data = format!("fd={},rootmode=40000,user_id={uid},group_id={gid},default_permissions", device.as_raw_fd());
+    let (uid, gid) = (
+        rustix::process::geteuid().as_raw(),
+        rustix::process::getegid().as_raw(),
+    );
+    let mut data = format!(
+        "fd={},rootmode=40000,user_id={uid},group_id={gid},default_permissions",
+        device.as_raw_fd()
+    );
     if options.allow_other {
         data.push_str(",allow_other");
     }
-    let data = std::ffi::CString::new(data).map_err(|error| mount_failed(mountpoint, error.into()))?;
-    rustix::mount::mount(options.source.as_str(), mountpoint, "fuse.auditfs", flags, data.as_c_str())
-        .map_err(|error| mount_failed(mountpoint, error.into()))?;
+    let data =
+        std::ffi::CString::new(data).map_err(|error| mount_failed(mountpoint, error.into()))?;
+    rustix::mount::mount(
+        options.source.as_str(),
+        mountpoint,
+        "fuse.auditfs",
+        flags,
+        data.as_c_str(),
+    )
+    .map_err(|error| mount_failed(mountpoint, error.into()))?;
     Ok(device.into())
 }
 
 fn mount_failed(mountpoint: &Path, source: io::Error) -> MountError {
-    MountError::Mount { mountpoint: mountpoint.display().to_string(), source }
+    MountError::Mount {
+        mountpoint: mountpoint.display().to_string(),
+        source,
+    }
 }
 
 /// fusermount3 sends the device over the socket that it finds as descriptor `_FUSE_COMMFD`: its standard input here.
@@ -62,7 +82,8 @@ fn attach_by_fusermount(mountpoint: &Path, options: &AttachOptions) -> Result<Ow
     let (ours, theirs) = UnixStream::pair().map_err(MountError::Session)?;
     let source = options.source.replace('\\', "\\\\").replace(',', "\\,");
     let access = if options.read_only { "ro" } else { "rw" };
-    let mut text = format!("fsname={source},subtype=auditfs,default_permissions,nosuid,nodev,{access}");
+    let mut text =
+        format!("fsname={source},subtype=auditfs,default_permissions,nosuid,nodev,{access}");
     if options.allow_other {
         text.push_str(",allow_other");
     }
@@ -78,17 +99,27 @@ fn attach_by_fusermount(mountpoint: &Path, options: &AttachOptions) -> Result<Ow
     let device = receive_device(&ours);
     let mut words = String::new();
     if let Some(mut stderr) = child.stderr.take() {
-        stderr.read_to_string(&mut words).map_err(MountError::Session)?;
+        stderr
+            .read_to_string(&mut words)
+            .map_err(MountError::Session)?;
     }
     child.wait().map_err(MountError::Session)?;
-    device.ok_or_else(|| MountError::Fusermount(words.trim().trim_start_matches("fusermount3: ").to_owned()))
+    device.ok_or_else(|| {
+        MountError::Fusermount(words.trim().trim_start_matches("fusermount3: ").to_owned())
+    })
 }
 
 fn receive_device(socket: &UnixStream) -> Option<OwnedFd> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0_u8];
-    rustix::net::recvmsg(socket, &mut [IoSliceMut::new(&mut byte)], &mut control, RecvFlags::CMSG_CLOEXEC).ok()?;
+    rustix::net::recvmsg(
+        socket,
+        &mut [IoSliceMut::new(&mut byte)],
+        &mut control,
+        RecvFlags::CMSG_CLOEXEC,
+    )
+    .ok()?;
     control.drain().find_map(|message| match message {
         RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
         _ => None,
@@ -103,17 +134,27 @@ pub fn detach(mountpoint: &Path) -> Result<(), MountError> {
     match rustix::mount::unmount(mountpoint, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
         Ok(()) => Ok(()),
         Err(rustix::io::Errno::PERM) => {
-            let run = Command::new("fusermount3").args(["-u", "-z", "--"]).arg(mountpoint).stdin(Stdio::null()).output();
+            let run = Command::new("fusermount3")
+                .args(["-u", "-z", "--"])
+                .arg(mountpoint)
+                .stdin(Stdio::null())
+                .output();
             let output = run.map_err(no_fusermount)?;
             if output.status.success() {
                 return Ok(());
             }
-            Err(MountError::Fusermount(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+            Err(MountError::Fusermount(
+                String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            ))
         }
         Err(error) => Err(mount_failed(mountpoint, error.into())),
     }
 }
 
 fn no_fusermount(error: io::Error) -> MountError {
-    if error.kind() == io::ErrorKind::NotFound { MountError::NoFusermount } else { MountError::Session(error) }
+    if error.kind() == io::ErrorKind::NotFound {
+        MountError::NoFusermount
+    } else {
+        MountError::Session(error)
+    }
 }

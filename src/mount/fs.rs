@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fuser::{
-    Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags, KernelConfig,
-    LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek,
-    ReplyOpen, ReplyStatfs, Request,
+    Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
+    KernelConfig, LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus,
+    ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, Request,
 };
 
 use crate::view::{Attr, Node, NodeKind, OpenMode, Opened, Ttl, View, ViewError, Wait, part_of};
@@ -55,8 +55,16 @@ const READAHEAD_BYTES: u32 = 1 << 20;
 impl AuditFs {
     /// The file system over `view`.
     pub fn new(view: Arc<View>, owner: Ownership, pool: Pool) -> Self {
-        let shared = Shared { view, owner, texts: Mutex::default(), next_handle: AtomicU64::new(1) };
-        AuditFs { shared: Arc::new(shared), pool }
+        let shared = Shared {
+            view,
+            owner,
+            texts: Mutex::default(),
+            next_handle: AtomicU64::new(1),
+        };
+        AuditFs {
+            shared: Arc::new(shared),
+            pool,
+        }
     }
 
     /// Answers `work` from memory if it can, else in the pool.
@@ -69,7 +77,12 @@ impl AuditFs {
         match work(&self.shared, Wait::Never) {
             Err(ViewError::WouldBlock) => {
                 let shared = self.shared.clone();
-                self.pool.run(move || send(reply, work(&shared, Wait::Share).map_err(|error| errno(&error))));
+                self.pool.run(move || {
+                    send(
+                        reply,
+                        work(&shared, Wait::Share).map_err(|error| errno(&error)),
+                    )
+                });
             }
             other => send(reply, other.map_err(|error| errno(&error))),
         }
@@ -112,37 +125,68 @@ impl Shared {
     }
 
     fn keep_text(&self, text: Option<Arc<str>>) -> FileHandle {
-        let Some(text) = text else { return FileHandle(0) };
+        let Some(text) = text else {
+            return FileHandle(0);
+        };
         let handle = self.next_handle.fetch_add(1, Ordering::Relaxed);
-        self.texts.lock().unwrap_or_else(PoisonError::into_inner).insert(handle, text);
+        self.texts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(handle, text);
         FileHandle(handle)
     }
 
     fn text(&self, handle: FileHandle) -> Option<Arc<str>> {
-        self.texts.lock().unwrap_or_else(PoisonError::into_inner).get(&handle.0).cloned()
+        self.texts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&handle.0)
+            .cloned()
     }
 
     /// `.`, `..` and the entries from place `offset` on. Places of entries are behind those two.
-    fn list(&self, ino: INodeNo, offset: u64, mut add: impl FnMut(u64, &Attr, &str) -> bool) -> Result<(), ViewError> {
+    fn list(
+        &self,
+        ino: INodeNo,
+        offset: u64,
+        mut add: impl FnMut(u64, &Attr, &str) -> bool,
+    ) -> Result<(), ViewError> {
         let node = self.view.node(ino.0)?;
         let now = now_ns();
         for (place, name) in [(0, "."), (1, "..")] {
-            let attr = Attr { ino: ino.0, ttl: Ttl::Unknown, ..unknown(ino.0, NodeKind::Directory) };
+            let attr = Attr {
+                ino: ino.0,
+                ttl: Ttl::Unknown,
+                ..unknown(ino.0, NodeKind::Directory)
+            };
             if place >= offset && add(place + 1, &attr, name) {
                 return Ok(());
             }
         }
-        self.view.list(&node, offset.saturating_sub(2), now, |entry| {
-            let Ok(ino) = self.view.ino(&entry.node) else { return true };
-            let attr = self.view.attr(&entry.node, Wait::Never, now).unwrap_or_else(|_| unknown(ino, entry.kind));
-            !add(entry.next + 2, &attr, &entry.name)
-        })
+        self.view
+            .list(&node, offset.saturating_sub(2), now, |entry| {
+                let Ok(ino) = self.view.ino(&entry.node) else {
+                    return true;
+                };
+                let attr = self
+                    .view
+                    .attr(&entry.node, Wait::Never, now)
+                    .unwrap_or_else(|_| unknown(ino, entry.kind));
+                !add(entry.next + 2, &attr, &entry.name)
+            })
     }
 }
 
 /// Attributes of a name that nobody has looked at: the kernel asks again before it believes them.
 fn unknown(ino: u64, kind: NodeKind) -> Attr {
-    Attr { ino, kind, size: 0, mtime_ns: 0, nlink: 1, ttl: Ttl::Unknown }
+    Attr {
+        ino,
+        kind,
+        size: 0,
+        mtime_ns: 0,
+        nlink: 1,
+        ttl: Ttl::Unknown,
+    }
 }
 
 impl Filesystem for AuditFs {
@@ -166,7 +210,9 @@ impl Filesystem for AuditFs {
     }
 
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        let Some(name) = name.to_str().map(str::to_owned) else { return reply.error(Errno::ENOENT) };
+        let Some(name) = name.to_str().map(str::to_owned) else {
+            return reply.error(Errno::ENOENT);
+        };
         let shared = self.shared.clone();
         self.answer(
             reply,
@@ -194,7 +240,12 @@ impl Filesystem for AuditFs {
     }
 
     fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
-        match self.shared.view.node(ino.0).and_then(|node| self.shared.view.read_link(&node)) {
+        match self
+            .shared
+            .view
+            .node(ino.0)
+            .and_then(|node| self.shared.view.read_link(&node))
+        {
             Ok(target) => reply.data(target.as_bytes()),
             Err(error) => reply.error(errno(&error)),
         }
@@ -214,7 +265,10 @@ impl Filesystem for AuditFs {
                         OpenMode::Direct => FopenFlags::FOPEN_DIRECT_IO,
                         OpenMode::Cached => FopenFlags::FOPEN_KEEP_CACHE,
                     };
-                    reply.opened(shared.keep_text(opened.text), flags | FopenFlags::FOPEN_NOFLUSH);
+                    reply.opened(
+                        shared.keep_text(opened.text),
+                        flags | FopenFlags::FOPEN_NOFLUSH,
+                    );
                 }
                 Err(error) => reply.error(error),
             },
@@ -237,7 +291,10 @@ impl Filesystem for AuditFs {
         }
         let shared = self.shared.clone();
         self.pool.run(move || {
-            let read = shared.view.node(ino.0).and_then(|node| shared.view.read(&node, offset, size.into(), now_ns()));
+            let read = shared
+                .view
+                .node(ino.0)
+                .and_then(|node| shared.view.read(&node, offset, size.into(), now_ns()));
             match read {
                 Ok(bytes) => reply.data(&bytes),
                 Err(error) => reply.error(errno(&error)),
@@ -255,7 +312,11 @@ impl Filesystem for AuditFs {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
-        self.shared.texts.lock().unwrap_or_else(PoisonError::into_inner).remove(&fh.0);
+        self.shared
+            .texts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&fh.0);
         reply.ok();
     }
 
@@ -264,9 +325,21 @@ impl Filesystem for AuditFs {
         reply.error(Errno::ENOSYS);
     }
 
-    fn readdir(&self, _req: &Request, ino: INodeNo, _fh: FileHandle, offset: u64, mut reply: ReplyDirectory) {
+    fn readdir(
+        &self,
+        _req: &Request,
+        ino: INodeNo,
+        _fh: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectory,
+    ) {
         let listed = self.shared.list(ino, offset, |next, attr, name| {
-            reply.add(INodeNo(attr.ino), next, self.shared.file_attr(attr).kind, name)
+            reply.add(
+                INodeNo(attr.ino),
+                next,
+                self.shared.file_attr(attr).kind,
+                name,
+            )
         });
         match listed {
             Ok(()) => reply.ok(),
@@ -274,7 +347,14 @@ impl Filesystem for AuditFs {
         }
     }
 
-    fn readdirplus(&self, _req: &Request, ino: INodeNo, _fh: FileHandle, offset: u64, mut reply: ReplyDirectoryPlus) {
+    fn readdirplus(
+        &self,
+        _req: &Request,
+        ino: INodeNo,
+        _fh: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectoryPlus,
+    ) {
         let listed = self.shared.list(ino, offset, |next, attr, name| {
             let (ino, file_attr) = (INodeNo(attr.ino), self.shared.file_attr(attr));
             reply.add(ino, next, name, &ttl(attr.ttl), &file_attr, Generation(0))
@@ -290,22 +370,44 @@ impl Filesystem for AuditFs {
         self.pool.run(move || match shared.view.space_bytes() {
             Ok((total, free, available)) => {
                 let files = shared.view.dir().catalog().sessions_count() as u64;
-                reply.statfs(total / 4096, free / 4096, available / 4096, files, 0, 4096, 255, 4096);
+                reply.statfs(
+                    total / 4096,
+                    free / 4096,
+                    available / 4096,
+                    files,
+                    0,
+                    4096,
+                    255,
+                    4096,
+                );
             }
             Err(error) => reply.error(errno(&error)),
         });
     }
 
-    fn lseek(&self, _req: &Request, ino: INodeNo, _fh: FileHandle, offset: i64, whence: i32, reply: ReplyLseek) {
+    fn lseek(
+        &self,
+        _req: &Request,
+        ino: INodeNo,
+        _fh: FileHandle,
+        offset: i64,
+        whence: i32,
+        reply: ReplyLseek,
+    ) {
         let hole = match whence {
             libc::SEEK_DATA => false,
             libc::SEEK_HOLE => true,
             _ => return reply.error(Errno::EINVAL),
         };
-        let Ok(from) = u64::try_from(offset) else { return reply.error(Errno::ENXIO) };
+        let Ok(from) = u64::try_from(offset) else {
+            return reply.error(Errno::ENXIO);
+        };
         let shared = self.shared.clone();
         self.pool.run(move || {
-            let found = shared.view.node(ino.0).and_then(|node: Node| shared.view.seek(&node, from, hole, now_ns()));
+            let found = shared
+                .view
+                .node(ino.0)
+                .and_then(|node: Node| shared.view.seek(&node, from, hole, now_ns()));
             match found {
                 Ok(at) => reply.offset(i64::try_from(at).unwrap_or(i64::MAX)),
                 Err(error) => reply.error(errno(&error)),
@@ -325,11 +427,17 @@ fn ttl(ttl: Ttl) -> Duration {
 
 fn time_of(ns: i64) -> SystemTime {
     let offset = Duration::from_nanos(ns.unsigned_abs());
-    if ns < 0 { UNIX_EPOCH - offset } else { UNIX_EPOCH + offset }
+    if ns < 0 {
+        UNIX_EPOCH - offset
+    } else {
+        UNIX_EPOCH + offset
+    }
 }
 
 /// Now, nanoseconds since 1970.
 pub fn now_ns() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }

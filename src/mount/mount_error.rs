@@ -19,7 +19,9 @@ pub enum MountError {
         source: io::Error,
     },
     /// An ordinary user needs the set-uid helper.
-    #[error("fusermount3 is not installed; an ordinary user needs it to mount (Debian: apt install fuse3)")]
+    #[error(
+        "fusermount3 is not installed; an ordinary user needs it to mount (Debian: apt install fuse3)"
+    )]
     NoFusermount,
     /// The helper said no.
     #[error("fusermount3: {0}")]

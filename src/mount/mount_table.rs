@@ -30,7 +30,10 @@ impl MountEntry {
 /// [`MountError::MountTable`].
 pub fn find_mount(mountpoint: &Path) -> Result<Option<MountEntry>, MountError> {
     let table = std::fs::read("/proc/self/mountinfo").map_err(MountError::MountTable)?;
-    Ok(table.split(|byte| *byte == b'\n').filter_map(parse).rfind(|entry| entry.mountpoint == mountpoint))
+    Ok(table
+        .split(|byte| *byte == b'\n')
+        .filter_map(parse)
+        .rfind(|entry| entry.mountpoint == mountpoint))
 }
 
 fn parse(line: &[u8]) -> Option<MountEntry> {
@@ -50,10 +53,14 @@ fn unescape(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((byte, after)) = rest.split_first() {
-        let octal = after.get(..3).filter(|digits| *byte == b'\\' && digits.iter().all(|d| (b'0'..=b'7').contains(d)));
+        let octal = after
+            .get(..3)
+            .filter(|digits| *byte == b'\\' && digits.iter().all(|d| (b'0'..=b'7').contains(d)));
         match octal {
             Some(digits) => {
-                out.push(digits.iter().fold(0_u8, |value, digit| value.wrapping_mul(8).wrapping_add(digit - b'0')));
+                out.push(digits.iter().fold(0_u8, |value, digit| {
+                    value.wrapping_mul(8).wrapping_add(digit - b'0')
+                }));
                 rest = after.get(3..).unwrap_or(&[]);
             }
             None => {
@@ -72,8 +79,11 @@ mod tests {
     #[test]
     fn a_line_of_mountinfo_gives_device_place_and_type() {
         let line = br"98 31 0:52 / /mnt/a\040b ro,nosuid shared:5 master:2 - fuse.auditfs /src ro,user_id=0";
-        let expected =
-            MountEntry { device: "0:52".into(), mountpoint: "/mnt/a b".into(), fs_type: "fuse.auditfs".into() };
+        let expected = MountEntry {
+            device: "0:52".into(),
+            mountpoint: "/mnt/a b".into(),
+            fs_type: "fuse.auditfs".into(),
+        };
         assert_eq!(parse(line), Some(expected));
     }
 

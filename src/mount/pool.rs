@@ -22,9 +22,13 @@ impl Pool {
         let inbox = Arc::new(Mutex::new(inbox));
         for number in 0..threads {
             let inbox = inbox.clone();
-            std::thread::Builder::new().name(format!("worker {number}")).spawn(move || work(&inbox))?;
+            std::thread::Builder::new()
+                .name(format!("worker {number}"))
+                .spawn(move || work(&inbox))?;
         }
-        Ok(Pool { jobs: Mutex::new(jobs) })
+        Ok(Pool {
+            jobs: Mutex::new(jobs),
+        })
     }
 
     /// Runs `job` on a thread of the pool. A job that panics is reported and ends; its request is answered with EIO

@@ -42,20 +42,28 @@ pub struct Service {
 
 /// A moment of looking at the share.
 pub fn batch_time(settle: Duration) -> BatchTime {
-    BatchTime { now_ns: now_ns(), settle_ns: i64::try_from(settle.as_nanos()).unwrap_or(i64::MAX) }
+    BatchTime {
+        now_ns: now_ns(),
+        settle_ns: i64::try_from(settle.as_nanos()).unwrap_or(i64::MAX),
+    }
 }
 
 /// Starts serving `view` on the FUSE device of a mount; the view has been refreshed once.
 ///
 /// # Errors
 /// [`MountError::Session`].
-pub fn serve(device: OwnedFd, view: Arc<View>, options: &ServeOptions) -> Result<Service, MountError> {
+pub fn serve(
+    device: OwnedFd,
+    view: Arc<View>,
+    options: &ServeOptions,
+) -> Result<Service, MountError> {
     let pool = Pool::start(WORKERS).map_err(MountError::Session)?;
     let fs = AuditFs::new(view.clone(), options.owner, pool);
     let mut config = Config::default();
     config.n_threads = Some(FUSE_THREADS);
     // The kernel decides who may come in (allow_other); fuser need not ask again.
-    let session = Session::from_fd(fs, device, SessionACL::All, config).map_err(MountError::Session)?;
+    let session =
+        Session::from_fd(fs, device, SessionACL::All, config).map_err(MountError::Session)?;
     let notifier = session.notifier();
     let session = session.spawn().map_err(MountError::Session)?;
     raise_readahead(&options.mountpoint);
@@ -65,7 +73,11 @@ pub fn serve(device: OwnedFd, view: Arc<View>, options: &ServeOptions) -> Result
         .name("poll".into())
         .spawn(move || poll(&view, &notifier, &options, &stop_poller))
         .map_err(MountError::Session)?;
-    Ok(Service { session, stop, poller })
+    Ok(Service {
+        session,
+        stop,
+        poller,
+    })
 }
 
 impl Service {
@@ -87,11 +99,15 @@ impl Service {
 fn poll(view: &View, notifier: &Notifier, options: &ServeOptions, stop: &(Mutex<bool>, Condvar)) {
     loop {
         let stopped = stop.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = stop.1.wait_timeout_while(stopped, options.poll, |stopped| !*stopped);
+        let waited = stop
+            .1
+            .wait_timeout_while(stopped, options.poll, |stopped| !*stopped);
         if *waited.unwrap_or_else(PoisonError::into_inner).0 {
             return;
         }
-        let looked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| view.refresh(batch_time(options.settle))));
+        let looked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            view.refresh(batch_time(options.settle))
+        }));
         match looked {
             Ok(changes) => tell_kernel(view, notifier, &changes),
             Err(_) => tracing::error!("looking at the share panicked; please report this"),
@@ -104,7 +120,9 @@ fn poll(view: &View, notifier: &Notifier, options: &ServeOptions, stop: &(Mutex<
 fn tell_kernel(view: &View, notifier: &Notifier, changes: &Changes) {
     let days = changes.days.iter().map(|day| Node::Day(*day));
     let sessions = changes.sessions.iter().flat_map(|no| {
-        let parts = SessionPart::ALL.into_iter().map(|part| Node::SessionFile(*no, part));
+        let parts = SessionPart::ALL
+            .into_iter()
+            .map(|part| Node::SessionFile(*no, part));
         std::iter::once(Node::Session(*no)).chain(parts)
     });
     for node in days.chain(sessions) {
@@ -117,7 +135,9 @@ fn tell_kernel(view: &View, notifier: &Notifier, changes: &Changes) {
 
 /// Large sequential reads want a larger window than the default 128 KiB; only root may widen it.
 fn raise_readahead(mountpoint: &Path) {
-    let Ok(Some(entry)) = find_mount(mountpoint) else { return };
+    let Ok(Some(entry)) = find_mount(mountpoint) else {
+        return;
+    };
     let knob = format!("/sys/class/bdi/{}/read_ahead_kb", entry.device);
     if let Err(error) = std::fs::write(&knob, READAHEAD_KB) {
         tracing::debug!(%error, knob, "readahead stays as it is");

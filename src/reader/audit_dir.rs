@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::disk::{Cache, CacheKey, Catalog, Contents, Disk, DiskError, FileStat, Storage, UnpackStore};
+use crate::disk::{
+    Cache, CacheKey, Catalog, Contents, Disk, DiskError, FileStat, Storage, UnpackStore,
+};
 
 /// Bounds of a reader.
 #[derive(Clone, Debug)]
@@ -35,7 +37,12 @@ impl AuditDir {
         let catalog = Catalog::new(Arc::new(Disk::new(storage)), limits.hash_seed);
         let cache = Cache::new(limits.cache_bytes, limits.unpack_bytes);
         let unpack = UnpackStore::new(limits.unpack_dir.clone(), limits.unpack_bytes);
-        Arc::new(AuditDir { catalog, cache, unpack, limits })
+        Arc::new(AuditDir {
+            catalog,
+            cache,
+            unpack,
+            limits,
+        })
     }
 
     /// What the names say.

@@ -27,7 +27,10 @@ pub struct Cut {
 impl Cut {
     /// The byte ranges of a file named for `day`, with the dates they belong to.
     pub fn parts(&self, day: Day) -> [(Day, u64, u64); 2] {
-        [(day.previous(), 0, self.midnight), (day, self.midnight, self.whole)]
+        [
+            (day.previous(), 0, self.midnight),
+            (day, self.midnight, self.whole),
+        ]
     }
 }
 
@@ -41,8 +44,13 @@ pub fn whole_lines(contents: &Contents) -> Result<u64, DiskError> {
     while end > 0 {
         let first = end.saturating_sub(block.len() as u64);
         let wanted = (end - first) as usize;
-        let got = block.get_mut(..wanted).map_or(Ok(0), |buf| contents.read_at(buf, first))?;
-        if let Some(newline) = block.get(..got).and_then(|bytes| memchr::memrchr(b'\n', bytes)) {
+        let got = block
+            .get_mut(..wanted)
+            .map_or(Ok(0), |buf| contents.read_at(buf, first))?;
+        if let Some(newline) = block
+            .get(..got)
+            .and_then(|bytes| memchr::memrchr(b'\n', bytes))
+        {
             return Ok(first + newline as u64 + 1);
         }
         end = first;
@@ -58,17 +66,30 @@ pub fn cut(contents: &Contents, day: Day) -> Result<Cut, DiskError> {
     let whole = whole_lines(contents)?;
     let midnight = day.start();
     let early = first_time(contents, 0, whole)?.is_some_and(|(time, _)| time < midnight);
-    let midnight = if early { first_from(contents, midnight, whole)? } else { 0 };
+    let midnight = if early {
+        first_from(contents, midnight, whole)?
+    } else {
+        0
+    };
     Ok(Cut { midnight, whole })
 }
 
 /// The first line at or behind `from` (which begins a line) that has a time: the time, and where the line begins.
-fn first_time(contents: &Contents, from: u64, whole: u64) -> Result<Option<(EventTime, u64)>, DiskError> {
+fn first_time(
+    contents: &Contents,
+    from: u64,
+    whole: u64,
+) -> Result<Option<(EventTime, u64)>, DiskError> {
     let mut found = None;
-    each_line(contents, from, whole.min(from.saturating_add(SEARCH_BYTES)), |line| {
-        found = read_line(line.bytes).time.map(|time| (time, line.offset));
-        found.is_none() && line.end == LineEnd::Newline
-    })?;
+    each_line(
+        contents,
+        from,
+        whole.min(from.saturating_add(SEARCH_BYTES)),
+        |line| {
+            found = read_line(line.bytes).time.map(|time| (time, line.offset));
+            found.is_none() && line.end == LineEnd::Newline
+        },
+    )?;
     Ok(found)
 }
 
@@ -77,7 +98,9 @@ fn first_from(contents: &Contents, midnight: EventTime, whole: u64) -> Result<u6
     let (mut before, mut after) = (0_u64, whole);
     while after - before > WINDOW_BYTES {
         let middle = before + (after - before) / 2;
-        let Some(start) = line_start(contents, middle, after)? else { break };
+        let Some(start) = line_start(contents, middle, after)? else {
+            break;
+        };
         match first_time(contents, start, after)? {
             Some((time, at)) if time < midnight => before = at.max(before + 1),
             Some(_) => after = middle,
@@ -91,7 +114,10 @@ fn first_from(contents: &Contents, midnight: EventTime, whole: u64) -> Result<u6
     };
     let mut found = whole;
     each_line(contents, from, whole, |line| {
-        if read_line(line.bytes).time.is_some_and(|time| time >= midnight) {
+        if read_line(line.bytes)
+            .time
+            .is_some_and(|time| time >= midnight)
+        {
             found = line.offset;
         }
         found == whole

@@ -48,10 +48,29 @@ struct Inner {
 
 impl DayFile {
     /// A day made up of these ranges, which are in (server ID, file name) order.
-    pub(super) fn new(dir: Arc<AuditDir>, day: Day, ranges: Vec<DayRange>, torn_too: bool, live: bool) -> Arc<Self> {
+    pub(super) fn new(
+        dir: Arc<AuditDir>,
+        day: Day,
+        ranges: Vec<DayRange>,
+        torn_too: bool,
+        live: bool,
+    ) -> Arc<Self> {
         let mtime_ns = newest(&ranges);
-        let inner = Inner { ranges, torn_too, exact: None, tail: None, mtime_ns, live, changed_sources: 0 };
-        Arc::new(DayFile { day, dir, inner: Mutex::new(inner), intake: Mutex::default() })
+        let inner = Inner {
+            ranges,
+            torn_too,
+            exact: None,
+            tail: None,
+            mtime_ns,
+            live,
+            changed_sources: 0,
+        };
+        Arc::new(DayFile {
+            day,
+            dir,
+            inner: Mutex::new(inner),
+            intake: Mutex::default(),
+        })
     }
 
     /// Its date.
@@ -73,7 +92,11 @@ impl DayFile {
         let inner = self.lock();
         let first = match inner.exact {
             Some(exact) => exact,
-            None => inner.ranges.iter().map(|r| r.range.map(|(first, next)| next - first)).sum::<Option<u64>>()?,
+            None => inner
+                .ranges
+                .iter()
+                .map(|r| r.range.map(|(first, next)| next - first))
+                .sum::<Option<u64>>()?,
         };
         Some(first + inner.tail.as_ref().map_or(0, Tail::len_bytes))
     }
@@ -106,7 +129,11 @@ impl DayFile {
 
     /// The daily logs it is made of.
     pub fn files(&self) -> Vec<DailyFile> {
-        self.lock().ranges.iter().map(|range| range.file.clone()).collect()
+        self.lock()
+            .ranges
+            .iter()
+            .map(|range| range.file.clone())
+            .collect()
     }
 
     /// Scans the day if that has not been done, waiting at most `patience`; gives whether its length is exact now.
@@ -122,7 +149,9 @@ impl DayFile {
         let exact = plan.wait(patience);
         if let Some(exact) = exact {
             self.lock().exact = Some(exact);
-            self.dir.cache().put(CacheKey::Day(self.day), plan.clone(), plan.cost());
+            self.dir
+                .cache()
+                .put(CacheKey::Day(self.day), plan.clone(), plan.cost());
         }
         Ok(exact.is_some())
     }
@@ -138,12 +167,19 @@ impl DayFile {
         };
         let end = offset.saturating_add(len);
         if exact.is_none_or(|exact| offset < exact) {
-            self.plan()?.read_at(offset, len.min(exact.map_or(u64::MAX, |exact| exact - offset)), out)?;
+            self.plan()?.read_at(
+                offset,
+                len.min(exact.map_or(u64::MAX, |exact| exact - offset)),
+                out,
+            )?;
         }
         if let Some((exact, _)) = exact.zip(tail_len).filter(|(exact, _)| end > *exact) {
             let first = offset.max(exact);
             let inner = self.lock();
-            let part = inner.tail.as_ref().map(|tail| tail.part(first - exact, end - first));
+            let part = inner
+                .tail
+                .as_ref()
+                .map(|tail| tail.part(first - exact, end - first));
             drop(inner);
             part.map_or(Ok(()), |part| part.read(out))?;
         }
@@ -154,14 +190,22 @@ impl DayFile {
     ///
     /// # Errors
     /// Of the share. What has been published stays.
-    pub(super) fn follow(&self, ranges: Vec<DayRange>, live: bool, at: BatchTime) -> Result<bool, DiskError> {
+    pub(super) fn follow(
+        &self,
+        ranges: Vec<DayRange>,
+        live: bool,
+        at: BatchTime,
+    ) -> Result<bool, DiskError> {
         let mut inner = self.lock();
         inner.live = live;
-        let same = |a: &DayRange, b: &DayRange| a.file == b.file && a.stat.identity == b.stat.identity;
+        let same =
+            |a: &DayRange, b: &DayRange| a.file == b.file && a.stat.identity == b.stat.identity;
         let shrunk = |old: &DayRange| {
-            ranges.iter().find(|new| same(old, new)).is_none_or(|new| match (old.range, new.range) {
-                (Some((_, was)), Some((_, is))) => is < was,
-                _ => new.stat != old.stat,
+            ranges.iter().find(|new| same(old, new)).is_none_or(|new| {
+                match (old.range, new.range) {
+                    (Some((_, was)), Some((_, is))) => is < was,
+                    _ => new.stat != old.stat,
+                }
             })
         };
         let changed = inner.ranges.iter().filter(|old| shrunk(old)).count() as u64;
@@ -175,7 +219,9 @@ impl DayFile {
         }
         inner.changed_sources = inner.changed_sources.max(changed);
         let known = |new: &DayRange| inner.ranges.iter().find(|old| old.file == new.file);
-        let grown = ranges.iter().any(|new| known(new).is_none_or(|old| end(old) < end(new)));
+        let grown = ranges
+            .iter()
+            .any(|new| known(new).is_none_or(|old| end(old) < end(new)));
         if inner.tail.is_none() && !grown {
             return Ok(false);
         }
@@ -187,19 +233,32 @@ impl DayFile {
         };
         let mut intake = self.intake.lock().unwrap_or_else(PoisonError::into_inner);
         for new in &ranges {
-            let Some((first, next)) = new.range else { continue };
+            let Some((first, next)) = new.range else {
+                continue;
+            };
             if intake.taken(&new.file.path).is_none() {
                 let old = first_seen.iter().find(|old| old.file == new.file);
                 let from = old.map_or(first, |old| if torn_too { old.stat.size } else { end(old) });
                 let contents = self.dir.contents(&new.file.path, new.stat)?;
-                intake.follow(contents, new.file.origin.as_str().into(), new.file.name.as_str().into(), from);
+                intake.follow(
+                    contents,
+                    new.file.origin.as_str().into(),
+                    new.file.name.as_str().into(),
+                    from,
+                );
             }
-            if intake.taken(&new.file.path).is_some_and(|taken| taken < next) {
+            if intake
+                .taken(&new.file.path)
+                .is_some_and(|taken| taken < next)
+            {
                 intake.take_in(&new.file.path, next, new.stat, at)?;
             }
         }
         let mut inner = self.lock();
-        let published = inner.tail.get_or_insert_with(Tail::default).publish(&mut intake, at);
+        let published = inner
+            .tail
+            .get_or_insert_with(Tail::default)
+            .publish(&mut intake, at);
         if published {
             inner.mtime_ns = inner.mtime_ns.max(at.now_ns);
         }
@@ -208,13 +267,21 @@ impl DayFile {
 
     /// Unpacks packed logs to learn how much of them belongs to the day.
     fn measure(&self) -> Result<(), DiskError> {
-        let unmeasured: Vec<DayRange> =
-            self.lock().ranges.iter().filter(|range| range.range.is_none()).cloned().collect();
+        let unmeasured: Vec<DayRange> = self
+            .lock()
+            .ranges
+            .iter()
+            .filter(|range| range.range.is_none())
+            .cloned()
+            .collect();
         for range in unmeasured {
             let contents = self.dir.contents_now(&range.file.path)?;
             let cut = cut(&contents, range.file.named_day)?;
             let parts = cut.parts(range.file.named_day);
-            let own = parts.into_iter().find(|(day, ..)| *day == self.day).map(|(_, first, next)| (first, next));
+            let own = parts
+                .into_iter()
+                .find(|(day, ..)| *day == self.day)
+                .map(|(_, first, next)| (first, next));
             let mut inner = self.lock();
             if let Some(slot) = inner.ranges.iter_mut().find(|r| r.file == range.file) {
                 slot.range = Some(own.unwrap_or((0, 0)));
@@ -226,7 +293,12 @@ impl DayFile {
 
     fn plan(&self) -> Result<Arc<DayPlan>, DiskError> {
         let key = CacheKey::Day(self.day);
-        if let Some(plan) = self.dir.cache().get::<DayPlan>(&key).filter(|plan| !plan.has_failed()) {
+        if let Some(plan) = self
+            .dir
+            .cache()
+            .get::<DayPlan>(&key)
+            .filter(|plan| !plan.has_failed())
+        {
             return Ok(plan);
         }
         self.measure()?;
@@ -236,21 +308,35 @@ impl DayFile {
         };
         let mut parts = Vec::with_capacity(ranges.len());
         for range in ranges {
-            let Some((first, next)) = range.range else { continue };
+            let Some((first, next)) = range.range else {
+                continue;
+            };
             let contents = self.dir.contents_now(&range.file.path)?;
             if contents.stat().identity != range.stat.identity {
                 let replaced = std::io::Error::other("the file was replaced by another one");
                 return Err(DiskError::io(&range.file.path, replaced));
             }
-            let whole = if torn_too && next == super::cut::whole_lines(&contents)? { range.stat.size.max(next) } else { next };
-            let len = if contents.is_plain() { whole - first } else { next - first };
+            let whole = if torn_too && next == super::cut::whole_lines(&contents)? {
+                range.stat.size.max(next)
+            } else {
+                next
+            };
+            let len = if contents.is_plain() {
+                whole - first
+            } else {
+                next - first
+            };
             let source = PlanSource {
                 contents,
                 first,
                 server: range.file.origin.as_str().into(),
                 file: range.file.name.as_str().into(),
             };
-            parts.push(DayPart { source, len, torn_too });
+            parts.push(DayPart {
+                source,
+                len,
+                torn_too,
+            });
         }
         let plan = DayPlan::new(parts);
         self.dir.cache().put(key, plan.clone(), plan.cost());
@@ -267,5 +353,9 @@ fn end(range: &DayRange) -> u64 {
 }
 
 fn newest(ranges: &[DayRange]) -> i64 {
-    ranges.iter().map(|range| range.stat.mtime_ns).max().unwrap_or(0)
+    ranges
+        .iter()
+        .map(|range| range.stat.mtime_ns)
+        .max()
+        .unwrap_or(0)
 }

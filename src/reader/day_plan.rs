@@ -61,7 +61,12 @@ impl DayPlan {
     /// A plan over these parts, which are in (server ID, file name) order. Nothing is read yet.
     pub fn new(parts: Vec<DayPart>) -> Arc<Self> {
         let sources = parts.iter().map(|part| part.source.clone()).collect();
-        Arc::new(DayPlan { parts, sources, state: Mutex::default(), grown: Condvar::new() })
+        Arc::new(DayPlan {
+            parts,
+            sources,
+            state: Mutex::default(),
+            grown: Condvar::new(),
+        })
     }
 
     /// Starts the scan, once.
@@ -73,7 +78,10 @@ impl DayPlan {
         let small = self.parts.iter().map(|part| part.len).sum::<u64>() <= SMALL_BYTES;
         if small {
             plan.scan();
-        } else if let Err(error) = std::thread::Builder::new().name("scan day".into()).spawn(move || plan.scan()) {
+        } else if let Err(error) = std::thread::Builder::new()
+            .name("scan day".into())
+            .spawn(move || plan.scan())
+        {
             self.lock().finished = Some(Err(format!("no thread to scan with: {error}")));
         }
     }
@@ -93,21 +101,32 @@ impl DayPlan {
     pub fn wait(self: &Arc<Self>, patience: Duration) -> Option<u64> {
         self.start();
         let state = self.lock();
-        let waited = self.grown.wait_timeout_while(state, patience, |state| state.finished.is_none());
+        let waited = self
+            .grown
+            .wait_timeout_while(state, patience, |state| state.finished.is_none());
         drop(waited);
         self.exact_len()
     }
 
     /// What the plan holds in memory.
     pub fn cost(&self) -> Cost {
-        Cost { memory_bytes: self.lock().plan.cost_bytes() + self.parts.len() * size_of::<DayPart>() * 2, disk_bytes: 0 }
+        Cost {
+            memory_bytes: self.lock().plan.cost_bytes()
+                + self.parts.len() * size_of::<DayPart>() * 2,
+            disk_bytes: 0,
+        }
     }
 
     /// Appends up to `len` merged bytes from `offset` on to `out`; fewer mean the end.
     ///
     /// # Errors
     /// Of the share, at reading or in the scan.
-    pub fn read_at(self: &Arc<Self>, offset: u64, len: u64, out: &mut Vec<u8>) -> Result<(), DiskError> {
+    pub fn read_at(
+        self: &Arc<Self>,
+        offset: u64,
+        len: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<(), DiskError> {
         let runs = self.runs(offset, len)?;
         read_runs(&runs, &self.sources, offset, len, out)
     }
@@ -116,11 +135,15 @@ impl DayPlan {
         self.start();
         let end = offset.saturating_add(len);
         let waiting = |state: &mut State| state.finished.is_none() && state.plan.len_bytes() < end;
-        let state = self.grown.wait_while(self.lock(), waiting).unwrap_or_else(PoisonError::into_inner);
+        let state = self
+            .grown
+            .wait_while(self.lock(), waiting)
+            .unwrap_or_else(PoisonError::into_inner);
         match &state.finished {
-            Some(Err(reason)) if state.plan.len_bytes() < end => {
-                Err(DiskError::io("a daily log of this day", std::io::Error::other(reason.clone())))
-            }
+            Some(Err(reason)) if state.plan.len_bytes() < end => Err(DiskError::io(
+                "a daily log of this day",
+                std::io::Error::other(reason.clone()),
+            )),
             _ => Ok(runs_of(&state.plan, offset, len)),
         }
     }
@@ -128,7 +151,11 @@ impl DayPlan {
     fn scan(&self) {
         let small = self.parts.iter().map(|part| part.len).sum::<u64>() <= SMALL_BYTES;
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            if small { self.scan_here() } else { self.scan_in_threads() }
+            if small {
+                self.scan_here()
+            } else {
+                self.scan_in_threads()
+            }
         }));
         let finished = match result {
             Ok(Ok(())) => Ok(()),
@@ -163,12 +190,18 @@ impl DayPlan {
             for part in &self.parts {
                 let (send, receive) = sync_channel(BATCHES_WAITING);
                 scans.push(scope.spawn(move || scan_to(part, &send)));
-                feeds.push(Batches { receive, batch: Vec::new().into_iter() });
+                feeds.push(Batches {
+                    receive,
+                    batch: Vec::new().into_iter(),
+                });
             }
             self.merge(feeds);
             scans.into_iter().try_for_each(|scan| match scan.join() {
                 Ok(result) => result,
-                Err(_) => Err(DiskError::io("a daily log", std::io::Error::other("the scan panicked"))),
+                Err(_) => Err(DiskError::io(
+                    "a daily log",
+                    std::io::Error::other("the scan panicked"),
+                )),
             })
         })
     }
@@ -188,8 +221,11 @@ impl DayPlan {
         // Steps are gathered outside the lock: a source may take long to give its next lines.
         let mut steps = Vec::with_capacity(BATCH_LINES);
         while let Some(number) = heads.next_source() {
-            let (Some(slot), Some(time), Some(feed)) = (lines.get_mut(number), times.get_mut(number), feeds.get_mut(number))
-            else {
+            let (Some(slot), Some(time), Some(feed)) = (
+                lines.get_mut(number),
+                times.get_mut(number),
+                feeds.get_mut(number),
+            ) else {
                 break;
             };
             let Some(line) = slot.take() else { break };
@@ -248,7 +284,11 @@ fn scan_to(part: &DayPart, send: &SyncSender<Vec<ScannedLine>>) -> Result<(), Di
         if batch.len() < BATCH_LINES {
             return true;
         }
-        send.send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH_LINES))).is_ok()
+        send.send(std::mem::replace(
+            &mut batch,
+            Vec::with_capacity(BATCH_LINES),
+        ))
+        .is_ok()
     })?;
     drop(send.send(batch));
     Ok(())
@@ -265,10 +305,19 @@ fn scan_part(part: &DayPart, mut each: impl FnMut(ScannedLine) -> bool) -> Resul
         let read = read_line(line.bytes);
         let as_is = read.form == LineForm::Json && line.end == LineEnd::Newline;
         let shown = (!as_is).then(|| {
-            let origin = LineOrigin { server: &source.server, file: &source.file, offset_bytes: line.offset, time };
+            let origin = LineOrigin {
+                server: &source.server,
+                file: &source.file,
+                offset_bytes: line.offset,
+                time,
+            };
             shown_len(line.bytes, read.form, &origin) as u64
         });
         time = read.time.or(time);
-        each(ScannedLine { len: line.len, time: read.time, shown })
+        each(ScannedLine {
+            len: line.len,
+            time: read.time,
+            shown,
+        })
     })
 }

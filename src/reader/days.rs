@@ -42,22 +42,39 @@ struct Measured {
 impl Days {
     /// Nothing is known before the first [`Days::refresh`].
     pub fn new(dir: Arc<AuditDir>) -> Self {
-        Days { dir, days: RwLock::default(), growth: RwLock::default(), followed: Mutex::default() }
+        Days {
+            dir,
+            days: RwLock::default(),
+            growth: RwLock::default(),
+            followed: Mutex::default(),
+        }
     }
 
     /// All dates that have a record, oldest first.
     pub fn list(&self) -> Vec<Arc<DayFile>> {
-        self.days.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.days
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
     }
 
     /// The day of this date, if it has a record.
     pub fn get(&self, day: Day) -> Option<Arc<DayFile>> {
-        self.days.read().unwrap_or_else(PoisonError::into_inner).get(&day).cloned()
+        self.days
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&day)
+            .cloned()
     }
 
     /// When each server's daily logs last grew, nanoseconds since 1970.
     pub fn last_growth(&self) -> BTreeMap<Origin, i64> {
-        self.growth.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.growth
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Looks at the daily logs of the catalog; gives the dates that grew or came, and what failed.
@@ -84,14 +101,18 @@ impl Days {
                 Ok(measured) => {
                     followed.files.insert(file.path.clone(), measured);
                     let mut growth = self.growth.write().unwrap_or_else(PoisonError::into_inner);
-                    let last = growth.entry(file.origin.clone()).or_insert(measured.stat.mtime_ns);
+                    let last = growth
+                        .entry(file.origin.clone())
+                        .or_insert(measured.stat.mtime_ns);
                     *last = measured.stat.mtime_ns.max(*last);
                     add_ranges(&mut ranges, file, measured);
                 }
                 Err(()) => {}
             }
         }
-        followed.files.retain(|path, _| files.iter().any(|file| file.path == *path));
+        followed
+            .files
+            .retain(|path, _| files.iter().any(|file| file.path == *path));
         (self.update(ranges, at, &mut errors), errors)
     }
 
@@ -106,18 +127,37 @@ impl Days {
         }
         let contents = self.dir.contents(&file.path, stat)?;
         let mut now = cut(&contents, file.named_day)?;
-        let before = known.filter(|known| known.stat.identity == stat.identity).and_then(|known| known.cut);
-        if let Some(before) = before.filter(|before| before.whole > 0 && before.whole <= now.whole) {
+        let before = known
+            .filter(|known| known.stat.identity == stat.identity)
+            .and_then(|known| known.cut);
+        if let Some(before) = before.filter(|before| before.whole > 0 && before.whole <= now.whole)
+        {
             // Where midnight lies is decided once; a file that had only early records may still get there.
             let decided = before.midnight < before.whole;
-            now.midnight = if decided { before.midnight } else { now.midnight.max(before.whole) };
+            now.midnight = if decided {
+                before.midnight
+            } else {
+                now.midnight.max(before.whole)
+            };
         }
-        Ok(Measured { stat, cut: Some(now) })
+        Ok(Measured {
+            stat,
+            cut: Some(now),
+        })
     }
 
-    fn update(&self, ranges: BTreeMap<Day, Vec<DayRange>>, at: BatchTime, errors: &mut Vec<DiskError>) -> Vec<Day> {
+    fn update(
+        &self,
+        ranges: BTreeMap<Day, Vec<DayRange>>,
+        at: BatchTime,
+        errors: &mut Vec<DiskError>,
+    ) -> Vec<Day> {
         let mut changed = Vec::new();
-        let known = self.days.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = self
+            .days
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         for (day, ranges) in &ranges {
             let live = is_live(*day, at);
             match known.get(day) {
@@ -127,13 +167,17 @@ impl Days {
                     Err(error) => errors.push(error),
                 },
                 None => {
-                    let torn_too = day.next().start().as_ns().saturating_add(TORN_AFTER_NS) < at.now_ns;
+                    let torn_too =
+                        day.next().start().as_ns().saturating_add(TORN_AFTER_NS) < at.now_ns;
                     let file = DayFile::new(self.dir.clone(), *day, ranges.clone(), torn_too, live);
                     if live && let Err(error) = file.prepare(std::time::Duration::from_secs(3600)) {
                         errors.push(error);
                         continue;
                     }
-                    self.days.write().unwrap_or_else(PoisonError::into_inner).insert(*day, file);
+                    self.days
+                        .write()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .insert(*day, file);
                     changed.push(*day);
                 }
             }
@@ -151,7 +195,11 @@ fn is_live(day: Day, at: BatchTime) -> bool {
 /// The dates that a file's bytes belong to. An empty stretch makes no day.
 fn add_ranges(ranges: &mut BTreeMap<Day, Vec<DayRange>>, file: &DailyFile, measured: Measured) {
     let mut add = |day: Day, range: Option<(u64, u64)>| {
-        ranges.entry(day).or_default().push(DayRange { file: file.clone(), stat: measured.stat, range });
+        ranges.entry(day).or_default().push(DayRange {
+            file: file.clone(),
+            stat: measured.stat,
+            range,
+        });
     };
     match measured.cut {
         None => add(file.named_day, None),
@@ -167,8 +215,18 @@ fn add_ranges(ranges: &mut BTreeMap<Day, Vec<DayRange>>, file: &DailyFile, measu
 
 /// While a tool packs a log, the log and its packed copy lie side by side: the log counts.
 fn without_doubles(files: Vec<DailyFile>) -> Vec<DailyFile> {
-    let plain: std::collections::HashSet<String> = files.iter().filter(|f| !f.gz).map(|f| f.path.clone()).collect();
-    let doubled = |file: &DailyFile| file.gz && file.path.strip_suffix(".gz").is_some_and(|path| plain.contains(path));
+    let plain: std::collections::HashSet<String> = files
+        .iter()
+        .filter(|f| !f.gz)
+        .map(|f| f.path.clone())
+        .collect();
+    let doubled = |file: &DailyFile| {
+        file.gz
+            && file
+                .path
+                .strip_suffix(".gz")
+                .is_some_and(|path| plain.contains(path))
+    };
     files.into_iter().filter(|file| !doubled(file)).collect()
 }
 
@@ -176,6 +234,9 @@ fn without_doubles(files: Vec<DailyFile>) -> Vec<DailyFile> {
 impl BatchTime {
     /// `now` with a settle window of `settle_ns`.
     pub fn new(now: EventTime, settle_ns: i64) -> Self {
-        BatchTime { now_ns: now.as_ns(), settle_ns }
+        BatchTime {
+            now_ns: now.as_ns(),
+            settle_ns,
+        }
     }
 }

@@ -51,9 +51,13 @@ impl SessionFacts {
         self.start_line = self.start_line.take().or_else(|| other.start_line.clone());
         self.ended = self.ended.max(other.ended);
         self.has_end |= other.has_end;
-        self.first_time = [self.first_time, other.first_time].into_iter().flatten().min();
+        self.first_time = [self.first_time, other.first_time]
+            .into_iter()
+            .flatten()
+            .min();
         self.last_time = self.last_time.max(other.last_time);
-        self.users.extend(other.users.iter().take(REMEMBERED_MAX).cloned());
+        self.users
+            .extend(other.users.iter().take(REMEMBERED_MAX).cloned());
         self.lines += other.lines;
         self.prints += other.prints;
         self.last_ms = self.last_ms.max(other.last_ms);
@@ -89,7 +93,10 @@ struct State {
 impl EventScan {
     /// Nothing is scanned yet.
     pub fn new(contents: Arc<Contents>) -> Self {
-        EventScan { contents, state: Mutex::default() }
+        EventScan {
+            contents,
+            state: Mutex::default(),
+        }
     }
 
     /// The file.
@@ -113,7 +120,9 @@ impl EventScan {
             if line.end == LineEnd::Torn {
                 return false;
             }
-            let starts_member = members.binary_search_by_key(&line.offset, |member| member.offset).is_ok();
+            let starts_member = members
+                .binary_search_by_key(&line.offset, |member| member.offset)
+                .is_ok();
             state.line(line.bytes, line.offset, line.len, group, starts_member);
             true
         })
@@ -163,7 +172,10 @@ impl EventScan {
             + state.facts.users.len() * 64
             + state.damage.capacity() * size_of::<Damage>()
             + size_of::<Self>();
-        Cost { memory_bytes, disk_bytes: 0 }
+        Cost {
+            memory_bytes,
+            disk_bytes: 0,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -181,7 +193,10 @@ impl State {
         let Some(line) = read else {
             self.bad_lines += 1;
             if self.damage.len() < REMEMBERED_MAX {
-                self.damage.push(Damage { wound: Wound::NotJson, offset_bytes: offset });
+                self.damage.push(Damage {
+                    wound: Wound::NotJson,
+                    offset_bytes: offset,
+                });
             }
             return;
         };
@@ -213,7 +228,15 @@ impl State {
         }
     }
 
-    fn extend_track(&mut self, ei: Option<EventIndex>, offset: u64, len: u64, group: usize, starts_member: bool, json: bool) {
+    fn extend_track(
+        &mut self,
+        ei: Option<EventIndex>,
+        offset: u64,
+        len: u64,
+        group: usize,
+        starts_member: bool,
+        json: bool,
+    ) {
         let full = self.tracks.len() >= TRACKS_MAX;
         if let Some(FoundTrack { track, .. }) = self.tracks.last_mut() {
             let rises = ei.is_none_or(|ei| ei > track.last);
@@ -227,8 +250,18 @@ impl State {
         }
         let first = ei.unwrap_or(EventIndex(i64::MIN));
         let plain = json && ei.is_some();
-        let track = EventTrack { group, first, last: first, len_bytes: len, plain, contiguous: plain };
-        self.tracks.push(FoundTrack { track, first: offset });
+        let track = EventTrack {
+            group,
+            first,
+            last: first,
+            len_bytes: len,
+            plain,
+            contiguous: plain,
+        };
+        self.tracks.push(FoundTrack {
+            track,
+            first: offset,
+        });
     }
 
     fn cover(&mut self, range: Range<u64>) {
@@ -245,7 +278,10 @@ impl State {
             return;
         }
         let fields = crate::event::EventFields::from_json(line).ok();
-        let user = fields.as_ref().map(|fields| fields.get_string(crate::event::field_name::USER)).unwrap_or("");
+        let user = fields
+            .as_ref()
+            .map(|fields| fields.get_string(crate::event::field_name::USER))
+            .unwrap_or("");
         if !user.is_empty() && user.len() <= 256 {
             self.facts.users.insert(user.to_owned());
         }

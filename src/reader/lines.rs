@@ -46,12 +46,16 @@ pub fn each_line(
     loop {
         let left = usize::try_from(next.saturating_sub(read_to)).unwrap_or(usize::MAX);
         // Grow only while a line needs it: a block holds one line of the longest kind at most.
-        let room = BLOCK_BYTES.max(filled + BLOCK_BYTES / 2).min(MAX_LINE_BYTES + BLOCK_BYTES);
+        let room = BLOCK_BYTES
+            .max(filled + BLOCK_BYTES / 2)
+            .min(MAX_LINE_BYTES + BLOCK_BYTES);
         if block.len() < room {
             block.resize(room, 0);
         }
         let wanted = (block.len() - filled).min(left);
-        let got = block.get_mut(filled..filled + wanted).map_or(Ok(0), |buf| contents.read_at(buf, read_to))?;
+        let got = block
+            .get_mut(filled..filled + wanted)
+            .map_or(Ok(0), |buf| contents.read_at(buf, read_to))?;
         filled += got;
         read_to += got as u64;
         let at_end = got == 0;
@@ -59,17 +63,31 @@ pub fn each_line(
         for newline in memchr::memchr_iter(b'\n', block.get(..filled).unwrap_or(&[])) {
             let bytes = block.get(used..newline).unwrap_or(&[]);
             let len = bytes.len() as u64 + 1;
-            if !each(Line { bytes, offset, len, end: LineEnd::Newline }) {
+            if !each(Line {
+                bytes,
+                offset,
+                len,
+                end: LineEnd::Newline,
+            }) {
                 return Ok(());
             }
             offset += len;
             used = newline + 1;
         }
         let rest = filled - used;
-        let end = if rest > MAX_LINE_BYTES { LineEnd::TooLong } else { LineEnd::Torn };
+        let end = if rest > MAX_LINE_BYTES {
+            LineEnd::TooLong
+        } else {
+            LineEnd::Torn
+        };
         if rest > 0 && (at_end || end == LineEnd::TooLong) {
             let bytes = block.get(used..filled).unwrap_or(&[]);
-            if !each(Line { bytes, offset, len: rest as u64, end }) {
+            if !each(Line {
+                bytes,
+                offset,
+                len: rest as u64,
+                end,
+            }) {
                 return Ok(());
             }
             offset += rest as u64;

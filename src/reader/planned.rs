@@ -32,21 +32,35 @@ impl PlanSource {
             Use::Shown { time, .. } => time,
             Use::Copied | Use::Skipped => None,
         };
-        LineOrigin { server: &self.server, file: &self.file, offset_bytes: self.first + run.source_offset, time }
+        LineOrigin {
+            server: &self.server,
+            file: &self.file,
+            offset_bytes: self.first + run.source_offset,
+            time,
+        }
     }
 }
 
 /// The runs that make up `len` bytes from `offset` on.
 pub fn runs_of(plan: &Plan, offset: u64, len: u64) -> Vec<Run> {
     let end = offset.saturating_add(len);
-    plan.runs(offset).take_while(|run| run.out_offset < end).filter(|run| run.out_len() > 0).collect()
+    plan.runs(offset)
+        .take_while(|run| run.out_offset < end)
+        .filter(|run| run.out_len() > 0)
+        .collect()
 }
 
 /// Appends the bytes between `offset` and `offset + len` that `runs` (from [`runs_of`]) make up to `out`.
 ///
 /// # Errors
 /// Of the share; a source that ends too early is an error too, for its bytes were promised.
-pub fn read_runs(runs: &[Run], sources: &[PlanSource], offset: u64, len: u64, out: &mut Vec<u8>) -> Result<(), DiskError> {
+pub fn read_runs(
+    runs: &[Run],
+    sources: &[PlanSource],
+    offset: u64,
+    len: u64,
+    out: &mut Vec<u8>,
+) -> Result<(), DiskError> {
     let end = offset.saturating_add(len);
     let mut rest = runs;
     while let Some(first) = rest.first() {
@@ -71,7 +85,13 @@ fn wanted(run: &Run, offset: u64, end: u64) -> (u64, u64) {
     }
 }
 
-fn read_step(step: &[Run], sources: &[PlanSource], offset: u64, end: u64, out: &mut Vec<u8>) -> Result<(), DiskError> {
+fn read_step(
+    step: &[Run],
+    sources: &[PlanSource],
+    offset: u64,
+    end: u64,
+    out: &mut Vec<u8>,
+) -> Result<(), DiskError> {
     let mut spans: Vec<Option<(u64, u64)>> = vec![None; sources.len()];
     for run in step {
         let (from, to) = wanted(run, offset, end);
@@ -88,9 +108,17 @@ fn read_step(step: &[Run], sources: &[PlanSource], offset: u64, end: u64, out: &
     }
     for run in step {
         let (from, to) = wanted(run, offset, end);
-        let base = spans.get(run.source).copied().flatten().map_or(0, |span| span.0);
-        let bytes = blocks.get(run.source).and_then(|block| block.get((from - base) as usize..(to - base) as usize));
-        let Some((bytes, source)) = bytes.zip(sources.get(run.source)) else { continue };
+        let base = spans
+            .get(run.source)
+            .copied()
+            .flatten()
+            .map_or(0, |span| span.0);
+        let bytes = blocks
+            .get(run.source)
+            .and_then(|block| block.get((from - base) as usize..(to - base) as usize));
+        let Some((bytes, source)) = bytes.zip(sources.get(run.source)) else {
+            continue;
+        };
         match run.using {
             Use::Copied => out.extend_from_slice(bytes),
             Use::Skipped => {}
@@ -111,7 +139,10 @@ fn read_span(source: &PlanSource, from: u64, to: u64) -> Result<Vec<u8>, DiskErr
     let mut block = vec![0; usize::try_from(to.saturating_sub(from)).unwrap_or(0)];
     let got = source.contents.read_at(&mut block, source.first + from)?;
     if got < block.len() {
-        let gone = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the file is shorter than it was");
+        let gone = std::io::Error::new(
+            std::io::ErrorKind::UnexpectedEof,
+            "the file is shorter than it was",
+        );
         return Err(DiskError::io(source.contents.path(), gone));
     }
     Ok(block)

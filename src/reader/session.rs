@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::{CacheKey, DiskError, FileRef, FileStat, SessionInfo, SessionNo};
-use crate::format::{DataKind, Damage, Wound};
+use crate::format::{Damage, DataKind, Wound};
 
 use super::audit_dir::AuditDir;
 use super::event_scan::{EventScan, SessionFacts};
@@ -62,8 +62,18 @@ struct WorkedOut {
 }
 
 impl Session {
-    pub(super) fn new(dir: Arc<AuditDir>, no: SessionNo, info: SessionInfo, files: Vec<SessionFile>, now_ns: i64) -> Self {
-        let newest = files.iter().map(|file| file.stat.mtime_ns).max().unwrap_or(0);
+    pub(super) fn new(
+        dir: Arc<AuditDir>,
+        no: SessionNo,
+        info: SessionInfo,
+        files: Vec<SessionFile>,
+        now_ns: i64,
+    ) -> Self {
+        let newest = files
+            .iter()
+            .map(|file| file.stat.mtime_ns)
+            .max()
+            .unwrap_or(0);
         let idle = newest.saturating_add(dir.limits().session_idle_ns) < now_ns;
         Session {
             dir,
@@ -94,7 +104,11 @@ impl Session {
 
     /// Newest modification of any of its files, nanoseconds since 1970.
     pub fn mtime_ns(&self) -> i64 {
-        self.files.iter().map(|file| file.stat.mtime_ns).max().unwrap_or(0)
+        self.files
+            .iter()
+            .map(|file| file.stat.mtime_ns)
+            .max()
+            .unwrap_or(0)
     }
 
     /// Whether none of its files has grown for longer than `--session-idle`.
@@ -104,7 +118,9 @@ impl Session {
 
     /// Whether a `.completed` file ends it.
     pub fn is_completed(&self) -> bool {
-        self.files.iter().any(|file| file.file.name.kind == DataKind::Completed)
+        self.files
+            .iter()
+            .any(|file| file.file.name.kind == DataKind::Completed)
     }
 
     /// Whether more may come: neither idle, nor completed, nor a `session.end` seen.
@@ -126,7 +142,9 @@ impl Session {
     /// Whether it has not changed since the `other` look at it.
     pub(super) fn same_files(&self, other: &Session) -> bool {
         let same = |(a, b): (&SessionFile, &SessionFile)| a.file == b.file && a.stat == b.stat;
-        self.idle == other.idle && self.files.len() == other.files.len() && self.files.iter().zip(&other.files).all(same)
+        self.idle == other.idle
+            && self.files.len() == other.files.len()
+            && self.files.iter().zip(&other.files).all(same)
     }
 
     /// The merged terminal stream.
@@ -139,10 +157,19 @@ impl Session {
         }
         let mut files = Vec::new();
         for file in self.of_kind(|kind| matches!(kind, DataKind::Chunks | DataKind::LegacyBytes)) {
-            let Some(contents) = self.readable(file, self.dir.contents(&file.path, file.stat))? else { continue };
+            let Some(contents) = self.readable(file, self.dir.contents(&file.path, file.stat))?
+            else {
+                continue;
+            };
             let offset = file.file.name.number;
             let (server, name) = (file.server.clone(), file.name.clone());
-            files.push(ChunksFile { contents, offset, server, file: name, covered: Vec::new() });
+            files.push(ChunksFile {
+                contents,
+                offset,
+                server,
+                file: name,
+                covered: Vec::new(),
+            });
         }
         if Stream::overlaps(&files) {
             self.cover(&mut files)?;
@@ -217,10 +244,21 @@ impl Session {
                 continue;
             }
             match self.dir.contents(&file.path, file.stat) {
-                Ok(contents) => found.extend(contents.damage().into_iter().map(|damage| (file.clone(), damage))),
+                Ok(contents) => found.extend(
+                    contents
+                        .damage()
+                        .into_iter()
+                        .map(|damage| (file.clone(), damage)),
+                ),
                 Err(error) => {
                     let wound = Wound::Unreadable(error.to_string());
-                    found.push((file.clone(), Damage { wound, offset_bytes: 0 }));
+                    found.push((
+                        file.clone(),
+                        Damage {
+                            wound,
+                            offset_bytes: 0,
+                        },
+                    ));
                     continue;
                 }
             }
@@ -229,7 +267,13 @@ impl Session {
                 let (damage, _) = scan.damage();
                 found.extend(damage.into_iter().map(|damage| (file.clone(), damage)));
                 if scan.whole() < scan.contents().len_bytes() {
-                    found.push((file.clone(), Damage { wound: Wound::TornLine, offset_bytes: scan.whole() }));
+                    found.push((
+                        file.clone(),
+                        Damage {
+                            wound: Wound::TornLine,
+                            offset_bytes: scan.whole(),
+                        },
+                    ));
                 }
             }
         }
@@ -237,21 +281,36 @@ impl Session {
     }
 
     fn of_kind(&self, wanted: impl Fn(DataKind) -> bool) -> impl Iterator<Item = &SessionFile> {
-        self.files.iter().filter(move |file| wanted(file.file.name.kind))
+        self.files
+            .iter()
+            .filter(move |file| wanted(file.file.name.kind))
     }
 
     fn events_files(&self) -> Result<Vec<EventsFile>, DiskError> {
         let mut files = Vec::new();
         for file in &self.files {
-            let Some(group) = group_of(file.file.name.kind) else { continue };
-            let Some(scan) = self.readable(file, self.scan(file))? else { continue };
-            files.push(EventsFile { scan, group, server: file.server.clone(), file: file.name.clone() });
+            let Some(group) = group_of(file.file.name.kind) else {
+                continue;
+            };
+            let Some(scan) = self.readable(file, self.scan(file))? else {
+                continue;
+            };
+            files.push(EventsFile {
+                scan,
+                group,
+                server: file.server.clone(),
+                file: file.name.clone(),
+            });
         }
         Ok(files)
     }
 
     /// One bad file never fails the whole session: it is damage. A share that does not answer does fail it.
-    fn readable<T>(&self, file: &SessionFile, read: Result<T, DiskError>) -> Result<Option<T>, DiskError> {
+    fn readable<T>(
+        &self,
+        file: &SessionFile,
+        read: Result<T, DiskError>,
+    ) -> Result<Option<T>, DiskError> {
         match read {
             Ok(value) => Ok(Some(value)),
             Err(error @ DiskError::TimedOut { .. }) => Err(error),
@@ -266,7 +325,11 @@ impl Session {
     fn scan(&self, file: &SessionFile) -> Result<Arc<EventScan>, DiskError> {
         let contents = self.dir.contents(&file.path, file.stat)?;
         let key = CacheKey::Events(file.path.clone());
-        let known = self.dir.cache().get::<EventScan>(&key).filter(|scan| Arc::ptr_eq(scan.contents(), &contents));
+        let known = self
+            .dir
+            .cache()
+            .get::<EventScan>(&key)
+            .filter(|scan| Arc::ptr_eq(scan.contents(), &contents));
         let scan = known.unwrap_or_else(|| Arc::new(EventScan::new(contents)));
         let before = scan.whole();
         scan.advance(group_of(file.file.name.kind).unwrap_or(0))?;
@@ -292,16 +355,28 @@ impl Session {
 
     /// What it holds in memory.
     pub(super) fn cost_bytes(&self) -> usize {
-        let files: usize = self.files.iter().map(|f| size_of::<SessionFile>() + f.path.len() + 160).sum();
+        let files: usize = self
+            .files
+            .iter()
+            .map(|f| size_of::<SessionFile>() + f.path.len() + 160)
+            .sum();
         let worked_out = self.lock();
-        let stream = worked_out.stream.as_ref().map_or(0, |stream| stream.cost_bytes());
-        let events = worked_out.events.as_ref().map_or(0, |events| events.cost_bytes());
+        let stream = worked_out
+            .stream
+            .as_ref()
+            .map_or(0, |stream| stream.cost_bytes());
+        let events = worked_out
+            .events
+            .as_ref()
+            .map_or(0, |events| events.cost_bytes());
         let summary = worked_out.summary.as_ref().map_or(0, |text| text.len());
         size_of::<Self>() + files + stream + events + summary
     }
 
     fn lock(&self) -> MutexGuard<'_, WorkedOut> {
-        self.worked_out.lock().unwrap_or_else(PoisonError::into_inner)
+        self.worked_out
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

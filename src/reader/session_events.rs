@@ -49,7 +49,12 @@ impl SessionEvents {
             let mut add = |track: EventTrack, first: u64| {
                 tracks.push(track);
                 let (server, file) = (file.server.clone(), file.file.clone());
-                sources.push(PlanSource { contents: contents.clone(), first, server, file });
+                sources.push(PlanSource {
+                    contents: contents.clone(),
+                    first,
+                    server,
+                    file,
+                });
             };
             for found in file.scan.tracks() {
                 add(found.track, found.first);
@@ -57,7 +62,9 @@ impl SessionEvents {
         }
         let prints = files.iter().any(|file| file.scan.facts().prints > 0);
         let hold_back = growing && prints;
-        let merged = match tracks_are_disjoint(&tracks).filter(|order| !hold_back || follows_on(&tracks, order)) {
+        let merged = match tracks_are_disjoint(&tracks)
+            .filter(|order| !hold_back || follows_on(&tracks, order))
+        {
             Some(order) => concatenate(&tracks, &order),
             None => merge_lines(&tracks, &sources, hold_back)?,
         };
@@ -76,7 +83,9 @@ impl SessionEvents {
 
     /// What it holds in memory.
     pub fn cost_bytes(&self) -> usize {
-        self.merged.plan.cost_bytes() + self.sources.len() * (size_of::<PlanSource>() + 64) + self.merged.gaps.len() * 16
+        self.merged.plan.cost_bytes()
+            + self.sources.len() * (size_of::<PlanSource>() + 64)
+            + self.merged.gaps.len() * 16
     }
 
     /// Appends up to `len` bytes from `offset` on to `out`; fewer mean the end.
@@ -85,7 +94,13 @@ impl SessionEvents {
     /// Of the share.
     pub fn read_at(&self, offset: u64, len: u64, out: &mut Vec<u8>) -> Result<(), DiskError> {
         let len = len.min(self.len_bytes().saturating_sub(offset));
-        read_runs(&runs_of(&self.merged.plan, offset, len), &self.sources, offset, len, out)
+        read_runs(
+            &runs_of(&self.merged.plan, offset, len),
+            &self.sources,
+            offset,
+            len,
+            out,
+        )
     }
 }
 
@@ -100,11 +115,16 @@ fn follows_on(tracks: &[EventTrack], order: &[usize]) -> bool {
 }
 
 fn concatenate(tracks: &[EventTrack], order: &[usize]) -> MergedEvents {
-    let mut merged = MergedEvents { plan: Plan::default(), ..MergedEvents::default() };
+    let mut merged = MergedEvents {
+        plan: Plan::default(),
+        ..MergedEvents::default()
+    };
     let mut next = 0_i64;
     let mut whole = true;
     for number in order {
-        let Some(track) = tracks.get(*number) else { continue };
+        let Some(track) = tracks.get(*number) else {
+            continue;
+        };
         merged.plan.copy(*number, track.len_bytes);
         if track.first.0 > next && track.first.0 != i64::from(i32::MAX) {
             merged.gaps.push(next..track.first.0);
@@ -119,15 +139,24 @@ fn concatenate(tracks: &[EventTrack], order: &[usize]) -> MergedEvents {
     merged
 }
 
-fn merge_lines(tracks: &[EventTrack], sources: &[PlanSource], hold_back: bool) -> Result<MergedEvents, DiskError> {
+fn merge_lines(
+    tracks: &[EventTrack],
+    sources: &[PlanSource],
+    hold_back: bool,
+) -> Result<MergedEvents, DiskError> {
     let failure: RefCell<Option<DiskError>> = RefCell::new(None);
     let feeds = tracks
         .iter()
         .zip(sources)
         .map(|(track, source)| {
             let end = source.first + track.len_bytes;
-            Box::new(Feed { source, at: source.first, end, batch: Vec::new().into_iter(), failure: &failure })
-                as Box<dyn Iterator<Item = EventLine> + '_>
+            Box::new(Feed {
+                source,
+                at: source.first,
+                end,
+                batch: Vec::new().into_iter(),
+                failure: &failure,
+            }) as Box<dyn Iterator<Item = EventLine> + '_>
         })
         .collect();
     let merged = merge_events(tracks, feeds, hold_back);
@@ -160,7 +189,13 @@ impl Iterator for Feed<'_> {
         let source = self.source;
         let contents: &Contents = &source.contents;
         let read = each_line(contents, self.at, self.end, |line| {
-            batch.push(event_line(source, line.bytes, line.offset, line.len, line.end));
+            batch.push(event_line(
+                source,
+                line.bytes,
+                line.offset,
+                line.len,
+                line.end,
+            ));
             batch.len() < FEED_LINES
         });
         if let Err(error) = read {
@@ -177,7 +212,12 @@ fn event_line(source: &PlanSource, bytes: &[u8], offset: u64, len: u64, end: Lin
     let shown_len = (read.is_none() || end != LineEnd::Newline).then(|| {
         let form: LineForm = read_line(bytes).form;
         // The predecessor's time is not known here, and not needed: its place says when.
-        let origin = LineOrigin { server: &source.server, file: &source.file, offset_bytes: offset, time: None };
+        let origin = LineOrigin {
+            server: &source.server,
+            file: &source.file,
+            offset_bytes: offset,
+            time: None,
+        };
         shown_len(bytes, form, &origin) as u64
     });
     let name = read.as_ref().map_or(&b""[..], |line| line.event);

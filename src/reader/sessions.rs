@@ -30,7 +30,11 @@ impl Sessions {
     /// The session as known, if the last look at its files is still good: never waits for the share.
     pub fn known(&self, no: SessionNo, now_ns: i64) -> Option<Arc<Session>> {
         let session = self.dir.cache().get::<Session>(&CacheKey::Session(no))?;
-        let good = if is_quiet(&session, now_ns) { FRESH_QUIET_NS } else { FRESH_NS };
+        let good = if is_quiet(&session, now_ns) {
+            FRESH_QUIET_NS
+        } else {
+            FRESH_NS
+        };
         let age_ns = now_ns.saturating_sub(session.checked_ns.load(Ordering::Relaxed));
         if !(0..=good).contains(&age_ns) {
             return None;
@@ -48,16 +52,26 @@ impl Sessions {
             return Ok(Some(known));
         }
         let catalog = self.dir.catalog();
-        let Some(info) = catalog.session(no) else { return Ok(None) };
+        let Some(info) = catalog.session(no) else {
+            return Ok(None);
+        };
         let mut files = Vec::new();
         for file in catalog.files_of(no) {
-            let Some(folder) = catalog.folder(file.folder) else { continue };
+            let Some(folder) = catalog.folder(file.folder) else {
+                continue;
+            };
             let name = file.name.to_file_name();
             let path = folder.file_path(&name);
             match self.dir.disk().stat(&path) {
                 Ok(stat) => {
                     let server = folder.origin.as_str().into();
-                    files.push(SessionFile { file, path, server, name: name.into(), stat });
+                    files.push(SessionFile {
+                        file,
+                        path,
+                        server,
+                        name: name.into(),
+                        stat,
+                    });
                 }
                 // Gone since the listing; the next listing tells the catalog.
                 Err(error) if error.is_not_found() => {}
@@ -69,7 +83,12 @@ impl Sessions {
         }
         let fresh = Arc::new(Session::new(self.dir.clone(), no, info, files, now_ns));
         let key = CacheKey::Session(no);
-        if let Some(before) = self.dir.cache().get::<Session>(&key).filter(|before| before.same_files(&fresh)) {
+        if let Some(before) = self
+            .dir
+            .cache()
+            .get::<Session>(&key)
+            .filter(|before| before.same_files(&fresh))
+        {
             before.checked_ns.store(now_ns, Ordering::Relaxed);
             self.charge(&before);
             return Ok(Some(before));
@@ -82,7 +101,14 @@ impl Sessions {
     fn charge(&self, session: &Arc<Session>) {
         let memory_bytes = session.cost_bytes();
         if session.charged_bytes.swap(memory_bytes, Ordering::Relaxed) != memory_bytes {
-            self.dir.cache().put(CacheKey::Session(session.no()), session.clone(), Cost { memory_bytes, disk_bytes: 0 });
+            self.dir.cache().put(
+                CacheKey::Session(session.no()),
+                session.clone(),
+                Cost {
+                    memory_bytes,
+                    disk_bytes: 0,
+                },
+            );
         }
     }
 }

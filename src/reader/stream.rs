@@ -58,7 +58,12 @@ impl Stream {
         let pieces = pieces_of(&files, files.iter().any(|file| !file.covered.is_empty()));
         let layout = lay_out(&pieces);
         let len_bytes = layout.first_gap();
-        Stream { files, layout, pieces, len_bytes }
+        Stream {
+            files,
+            layout,
+            pieces,
+            len_bytes,
+        }
     }
 
     /// The same stream with what lies beyond its holes: the session has ended.
@@ -89,13 +94,21 @@ impl Stream {
 
     /// Bytes that more than one copy has.
     pub fn doubled_bytes(&self) -> u64 {
-        self.layout.overlaps.iter().map(|overlap| overlap.range.end - overlap.range.start).sum()
+        self.layout
+            .overlaps
+            .iter()
+            .map(|overlap| overlap.range.end - overlap.range.start)
+            .sum()
     }
 
     /// What it holds in memory.
     pub fn cost_bytes(&self) -> usize {
         self.files.len() * (size_of::<ChunksFile>() + 160)
-            + self.files.iter().map(|file| file.covered.len() * size_of::<Range<u64>>()).sum::<usize>()
+            + self
+                .files
+                .iter()
+                .map(|file| file.covered.len() * size_of::<Range<u64>>())
+                .sum::<usize>()
             + self.pieces.len() * size_of::<Piece>()
             + self.layout.extents.len() * 32
             + (self.layout.gaps.len() + self.layout.overlaps.len() * 4) * 16
@@ -117,14 +130,21 @@ impl Stream {
                 at = extent.offset;
             }
             let stop = extent.end().min(end);
-            let Some(file) = self.files.get(extent.source) else { break };
+            let Some(file) = self.files.get(extent.source) else {
+                break;
+            };
             let start = out.len();
             let wanted = (stop - at) as usize;
             out.resize(start + wanted, 0);
             let from = extent.source_offset + (at - extent.offset);
-            let got = out.get_mut(start..).map_or(Ok(0), |buf| file.contents.read_at(buf, from))?;
+            let got = out
+                .get_mut(start..)
+                .map_or(Ok(0), |buf| file.contents.read_at(buf, from))?;
             if got < wanted {
-                let gone = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the file is shorter than it was");
+                let gone = std::io::Error::new(
+                    std::io::ErrorKind::UnexpectedEof,
+                    "the file is shorter than it was",
+                );
                 return Err(DiskError::io(file.contents.path(), gone));
             }
             at = stop;
@@ -144,7 +164,10 @@ impl Stream {
             return None;
         }
         let gap = self.layout.gaps.iter().find(|gap| gap.end > offset);
-        Some(gap.map_or(self.len_bytes, |gap| gap.start.max(offset)).min(self.len_bytes))
+        Some(
+            gap.map_or(self.len_bytes, |gap| gap.start.max(offset))
+                .min(self.len_bytes),
+        )
     }
 
     /// Compares all copies of the same bytes; gives where they differ, and how many places there are in all.
@@ -154,17 +177,32 @@ impl Stream {
     pub fn conflicts(&self) -> Result<(Vec<Conflict>, u64), DiskError> {
         let (mut found, mut count) = (Vec::new(), 0_u64);
         for overlap in &self.layout.overlaps {
-            let pieces: Vec<&Piece> = overlap.pieces.iter().filter_map(|n| self.pieces.get(*n)).collect();
-            let Some((shown, hidden)) = pieces.split_first() else { continue };
+            let pieces: Vec<&Piece> = overlap
+                .pieces
+                .iter()
+                .filter_map(|n| self.pieces.get(*n))
+                .collect();
+            let Some((shown, hidden)) = pieces.split_first() else {
+                continue;
+            };
             for other in hidden {
-                let Some(range) = self.first_difference(shown, other, &overlap.range)? else { continue };
+                let Some(range) = self.first_difference(shown, other, &overlap.range)? else {
+                    continue;
+                };
                 count += 1;
                 if found.len() < CONFLICTS_MAX {
                     let name = |piece: &Piece| {
                         let file = self.files.get(piece.source);
-                        file.map_or_else(|| ("".into(), "".into()), |f| (f.server.clone(), f.file.clone()))
+                        file.map_or_else(
+                            || ("".into(), "".into()),
+                            |f| (f.server.clone(), f.file.clone()),
+                        )
                     };
-                    found.push(Conflict { range, shown: name(shown), hidden: name(other) });
+                    found.push(Conflict {
+                        range,
+                        shown: name(shown),
+                        hidden: name(other),
+                    });
                 }
             }
         }
@@ -172,7 +210,12 @@ impl Stream {
     }
 
     /// From the first differing byte to the last, if the pieces differ in this range.
-    fn first_difference(&self, a: &Piece, b: &Piece, range: &Range<u64>) -> Result<Option<Range<u64>>, DiskError> {
+    fn first_difference(
+        &self,
+        a: &Piece,
+        b: &Piece,
+        range: &Range<u64>,
+    ) -> Result<Option<Range<u64>>, DiskError> {
         let mut differs: Option<Range<u64>> = None;
         let mut at = range.start;
         while at < range.end {
@@ -193,7 +236,9 @@ impl Stream {
     fn piece_bytes(&self, piece: &Piece, at: u64, len: usize) -> Result<Vec<u8>, DiskError> {
         let mut bytes = vec![0; len];
         if let Some(file) = self.files.get(piece.source) {
-            let got = file.contents.read_at(&mut bytes, piece.source_offset + (at - piece.offset))?;
+            let got = file
+                .contents
+                .read_at(&mut bytes, piece.source_offset + (at - piece.offset))?;
             bytes.truncate(got);
         }
         Ok(bytes)
@@ -206,7 +251,11 @@ fn pieces_of(files: &[ChunksFile], ranked: bool) -> Vec<Piece> {
     for (source, file) in files.iter().enumerate() {
         let len = file.contents.len_bytes();
         let members = file.contents.members();
-        let ends = members.iter().skip(1).map(|member| member.offset).chain([len]);
+        let ends = members
+            .iter()
+            .skip(1)
+            .map(|member| member.offset)
+            .chain([len]);
         for (member, end) in members.iter().zip(ends) {
             let whole = Piece {
                 source,
@@ -215,7 +264,11 @@ fn pieces_of(files: &[ChunksFile], ranked: bool) -> Vec<Piece> {
                 len: end.saturating_sub(member.offset),
                 rank: 1,
             };
-            if ranked { cut_at_cover(whole, &file.covered, &mut pieces) } else { pieces.push(whole) }
+            if ranked {
+                cut_at_cover(whole, &file.covered, &mut pieces)
+            } else {
+                pieces.push(whole)
+            }
         }
     }
     pieces
@@ -226,10 +279,19 @@ fn cut_at_cover(piece: Piece, covered: &[Range<u64>], pieces: &mut Vec<Piece>) {
     let mut push = |from: u64, to: u64, rank: u8| {
         if from < to {
             let source_offset = piece.source_offset + (from - piece.offset);
-            pieces.push(Piece { source_offset, offset: from, len: to - from, rank, ..piece });
+            pieces.push(Piece {
+                source_offset,
+                offset: from,
+                len: to - from,
+                rank,
+                ..piece
+            });
         }
     };
-    for range in covered.iter().filter(|range| range.end > piece.offset && range.start < piece.end()) {
+    for range in covered
+        .iter()
+        .filter(|range| range.end > piece.offset && range.start < piece.end())
+    {
         let (from, to) = (range.start.max(at), range.end.min(piece.end()));
         push(at, from, 1);
         push(from, to, 0);

@@ -21,7 +21,11 @@ pub fn summary(session: &Session) -> Result<String, DiskError> {
     let (conflicts, conflicts_count) = stream.conflicts()?;
     let damage = session.damage()?;
     let growing = session.is_growing()?;
-    let start = facts.start_line.as_ref().and_then(|line| EventFields::from_json(line).ok()).unwrap_or_default();
+    let start = facts
+        .start_line
+        .as_ref()
+        .and_then(|line| EventFields::from_json(line).ok())
+        .unwrap_or_default();
     let mut out = Map::new();
     out.insert("sid".into(), json!(session.info().sid.as_ref()));
     out.insert("namespace".into(), json!(session.info().namespace.as_ref()));
@@ -51,9 +55,18 @@ pub fn summary(session: &Session) -> Result<String, DiskError> {
     out.insert("print_events".into(), json!(facts.prints));
     out.insert("servers".into(), servers(session));
     let merged = events.merged();
-    let gaps: Vec<Value> = stream.gaps().iter().take(LISTED_MAX).map(|g| json!({"offset": g.start, "bytes": g.end - g.start})).collect();
-    let missing: Vec<Value> =
-        merged.gaps.iter().take(LISTED_MAX).map(|gap| json!({"ei": gap.start, "count": gap.end.saturating_sub(gap.start)})).collect();
+    let gaps: Vec<Value> = stream
+        .gaps()
+        .iter()
+        .take(LISTED_MAX)
+        .map(|g| json!({"offset": g.start, "bytes": g.end - g.start}))
+        .collect();
+    let missing: Vec<Value> = merged
+        .gaps
+        .iter()
+        .take(LISTED_MAX)
+        .map(|gap| json!({"ei": gap.start, "count": gap.end.saturating_sub(gap.start)}))
+        .collect();
     let differing: Vec<Value> = conflicts
         .iter()
         .take(LISTED_MAX)
@@ -72,7 +85,9 @@ pub fn summary(session: &Session) -> Result<String, DiskError> {
             })
         })
         .collect();
-    let whole = stream.gaps().is_empty() && conflicts_count == 0 && merged.conflicts == 0
+    let whole = stream.gaps().is_empty()
+        && conflicts_count == 0
+        && merged.conflicts == 0
         && damage.iter().all(|(_, damage)| damage.wound.is_normal());
     out.insert(
         "completeness".into(),

@@ -67,13 +67,33 @@ struct HeldLine {
 impl Intake {
     /// The source that reads `path` and how far its lines have been taken in.
     pub fn taken(&self, path: &str) -> Option<u64> {
-        self.sources.iter().find(|s| s.source.contents.path() == path).map(|s| s.taken)
+        self.sources
+            .iter()
+            .find(|s| s.source.contents.path() == path)
+            .map(|s| s.taken)
     }
 
     /// Follows a file from the byte offset `first` on, which begins a line.
-    pub fn follow(&mut self, contents: Arc<Contents>, server: Arc<str>, file: Arc<str>, first: u64) {
-        let source = PlanSource { contents, first, server, file };
-        let at = IntakeSource { source, taken: first, held: VecDeque::new(), time: None, nul_since_ns: None };
+    pub fn follow(
+        &mut self,
+        contents: Arc<Contents>,
+        server: Arc<str>,
+        file: Arc<str>,
+        first: u64,
+    ) {
+        let source = PlanSource {
+            contents,
+            first,
+            server,
+            file,
+        };
+        let at = IntakeSource {
+            source,
+            taken: first,
+            held: VecDeque::new(),
+            time: None,
+            nul_since_ns: None,
+        };
         self.sources.push(at);
     }
 
@@ -81,11 +101,25 @@ impl Intake {
     ///
     /// # Errors
     /// Of the share; lines before the failure are taken in.
-    pub fn take_in(&mut self, path: &str, end: u64, stat: FileStat, at: BatchTime) -> Result<(), DiskError> {
-        let Some(source) = self.sources.iter_mut().find(|s| s.source.contents.path() == path) else { return Ok(()) };
+    pub fn take_in(
+        &mut self,
+        path: &str,
+        end: u64,
+        stat: FileStat,
+        at: BatchTime,
+    ) -> Result<(), DiskError> {
+        let Some(source) = self
+            .sources
+            .iter_mut()
+            .find(|s| s.source.contents.path() == path)
+        else {
+            return Ok(());
+        };
         let contents = source.source.contents.clone();
         if !contents.update(stat)? {
-            let replaced = std::io::Error::other("the file was replaced or rewritten; what was published stays");
+            let replaced = std::io::Error::other(
+                "the file was replaced or rewritten; what was published stays",
+            );
             return Err(DiskError::io(path, replaced));
         }
         let mut nul = false;
@@ -102,14 +136,29 @@ impl Intake {
                     return false;
                 }
             }
-            let before = source.held.iter().rev().find_map(|held| held.time).or(source.time);
+            let before = source
+                .held
+                .iter()
+                .rev()
+                .find_map(|held| held.time)
+                .or(source.time);
             let as_is = read.form == LineForm::Json && line.end == LineEnd::Newline;
             let shown = (!as_is).then(|| {
                 let (server, file) = (&*source.source.server, &*source.source.file);
-                let origin = LineOrigin { server, file, offset_bytes: line.offset, time: before };
+                let origin = LineOrigin {
+                    server,
+                    file,
+                    offset_bytes: line.offset,
+                    time: before,
+                };
                 shown_len(line.bytes, read.form, &origin) as u64
             });
-            source.held.push_back(HeldLine { len: line.len, time: read.time, shown, arrived_ns: at.now_ns });
+            source.held.push_back(HeldLine {
+                len: line.len,
+                time: read.time,
+                shown,
+                arrived_ns: at.now_ns,
+            });
             source.taken += line.len;
             true
         })?;
@@ -129,29 +178,50 @@ impl Tail {
     /// Publishes every held line that has settled, as one batch. Gives whether there was any.
     pub fn publish(&mut self, intake: &mut Intake, at: BatchTime) -> bool {
         let settled = |line: &HeldLine| {
-            let old = line.time.is_none_or(|time| time.as_ns().saturating_add(at.settle_ns) <= at.now_ns);
+            let old = line
+                .time
+                .is_none_or(|time| time.as_ns().saturating_add(at.settle_ns) <= at.now_ns);
             old || line.arrived_ns.saturating_add(at.settle_ns) <= at.now_ns
         };
         let (before, newest_before) = (self.plan.len_bytes(), self.newest);
         let known = self.sources.len();
-        self.sources.extend(intake.sources.iter().skip(known).map(|source| source.source.clone()));
+        self.sources.extend(
+            intake
+                .sources
+                .iter()
+                .skip(known)
+                .map(|source| source.source.clone()),
+        );
         let mut heads = KWay::default();
         let offer = |heads: &mut KWay, number: usize, source: &IntakeSource| {
             if let Some(line) = source.held.front().filter(|line| settled(line)) {
-                heads.offer(number, line.time.or(source.time).unwrap_or(EventTime::from_ns(i64::MIN)));
+                heads.offer(
+                    number,
+                    line.time
+                        .or(source.time)
+                        .unwrap_or(EventTime::from_ns(i64::MIN)),
+                );
             }
         };
         for (number, source) in intake.sources.iter().enumerate() {
             offer(&mut heads, number, source);
         }
         while let Some(number) = heads.next_source() {
-            let Some(source) = intake.sources.get_mut(number) else { break };
-            let Some(line) = source.held.pop_front() else { break };
+            let Some(source) = intake.sources.get_mut(number) else {
+                break;
+            };
+            let Some(line) = source.held.pop_front() else {
+                break;
+            };
             match line.shown {
                 None => self.plan.copy(number, line.len),
                 Some(shown) => self.plan.show(number, line.len, shown, source.time),
             }
-            if line.time.zip(newest_before).is_some_and(|(time, newest)| time < newest) {
+            if line
+                .time
+                .zip(newest_before)
+                .is_some_and(|(time, newest)| time < newest)
+            {
                 self.late += 1;
             }
             self.newest = self.newest.max(line.time);
@@ -165,7 +235,12 @@ impl Tail {
     pub fn part(&self, offset: u64, len: u64) -> TailPart {
         let sources = self.sources.clone();
         let len = len.min(self.len_bytes().saturating_sub(offset));
-        TailPart { runs: runs_of(&self.plan, offset, len), sources, offset, len }
+        TailPart {
+            runs: runs_of(&self.plan, offset, len),
+            sources,
+            offset,
+            len,
+        }
     }
 }
 

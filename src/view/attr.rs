@@ -41,11 +41,25 @@ pub struct Attr {
 
 impl Attr {
     pub(super) fn file(ino: u64, size: u64, mtime_ns: i64, ttl: Ttl) -> Self {
-        Attr { ino, kind: NodeKind::File, size, mtime_ns, nlink: 1, ttl }
+        Attr {
+            ino,
+            kind: NodeKind::File,
+            size,
+            mtime_ns,
+            nlink: 1,
+            ttl,
+        }
     }
 
     pub(super) fn directory(ino: u64, subdirs: usize, mtime_ns: i64, ttl: Ttl) -> Self {
         let nlink = u32::try_from(subdirs).unwrap_or(u32::MAX).saturating_add(2);
-        Attr { ino, kind: NodeKind::Directory, size: 0, mtime_ns, nlink, ttl }
+        Attr {
+            ino,
+            kind: NodeKind::Directory,
+            size: 0,
+            mtime_ns,
+            nlink,
+            ttl,
+        }
     }
 }

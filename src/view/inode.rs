@@ -24,12 +24,17 @@ pub struct Inodes {
 impl Inodes {
     /// Numbers hashed with `seed`, the spool id.
     pub fn new(seed: u64) -> Self {
-        Inodes { seed, nodes: RwLock::default() }
+        Inodes {
+            seed,
+            nodes: RwLock::default(),
+        }
     }
 
     /// The number of a node that is no session.
     pub fn number(&self, node: &Node) -> u64 {
-        let Some(path) = node.fixed_path().filter(|path| !path.is_empty()) else { return ROOT };
+        let Some(path) = node.fixed_path().filter(|path| !path.is_empty()) else {
+            return ROOT;
+        };
         let mut number = xxh3_64_with_seed(path.as_bytes(), self.seed) & !0xf;
         if self.read(number).as_ref() == Some(node) {
             return number;
@@ -46,10 +51,18 @@ impl Inodes {
 
     /// The node that has this number, if it has been handed out in this process.
     pub fn node(&self, number: u64) -> Option<Node> {
-        if number == ROOT { Some(Node::Root) } else { self.read(number) }
+        if number == ROOT {
+            Some(Node::Root)
+        } else {
+            self.read(number)
+        }
     }
 
     fn read(&self, number: u64) -> Option<Node> {
-        self.nodes.read().unwrap_or_else(PoisonError::into_inner).get(&number).cloned()
+        self.nodes
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&number)
+            .cloned()
     }
 }

@@ -39,11 +39,22 @@ impl View {
     ///
     /// # Errors
     /// [`ViewError::NotDirectory`].
-    pub fn list(&self, node: &Node, from: u64, now_ns: i64, mut each: impl FnMut(Entry) -> bool) -> Result<(), ViewError> {
+    pub fn list(
+        &self,
+        node: &Node,
+        from: u64,
+        now_ns: i64,
+        mut each: impl FnMut(Entry) -> bool,
+    ) -> Result<(), ViewError> {
         use NodeKind::{Directory, File, Symlink};
         let fixed = |names: Vec<(Node, String, NodeKind)>, each: &mut dyn FnMut(Entry) -> bool| {
             for (at, (node, name, kind)) in names.into_iter().enumerate().skip(from as usize) {
-                if !each(Entry { node, name, kind, next: at as u64 + 1 }) {
+                if !each(Entry {
+                    node,
+                    name,
+                    kind,
+                    next: at as u64 + 1,
+                }) {
                     return;
                 }
             }
@@ -55,7 +66,11 @@ impl View {
                     (Node::Readme, "README.txt".to_owned(), File),
                     (Node::EventsDir, "events".to_owned(), Directory),
                     (Node::NamespacesDir, "namespaces".to_owned(), Directory),
-                    (Node::SessionsDir(Namespace::default()), "sessions".to_owned(), Directory),
+                    (
+                        Node::SessionsDir(Namespace::default()),
+                        "sessions".to_owned(),
+                        Directory,
+                    ),
                 ];
                 fixed(names, &mut each);
             }
@@ -63,13 +78,23 @@ impl View {
                 let days = self.days.list();
                 if from == 0 && !days.is_empty() {
                     let (node, name) = (Node::EventsCurrent, "current".to_owned());
-                    if !each(Entry { node, name, kind: Symlink, next: 1 }) {
+                    if !each(Entry {
+                        node,
+                        name,
+                        kind: Symlink,
+                        next: 1,
+                    }) {
                         return Ok(());
                     }
                 }
                 for day in days.iter().map(|file| file.day()) {
                     let place = (DAY_PLACE + i64::from(day.days())) as u64;
-                    let entry = Entry { node: Node::Day(day), name: texts::day_name(day), kind: File, next: place + 1 };
+                    let entry = Entry {
+                        node: Node::Day(day),
+                        name: texts::day_name(day),
+                        kind: File,
+                        next: place + 1,
+                    };
                     if place >= from && !each(entry) {
                         return Ok(());
                     }
@@ -79,7 +104,12 @@ impl View {
                 let first = SessionNo(u32::try_from(from).unwrap_or(u32::MAX));
                 self.dir.catalog().each_session(ns, first, |no, sid| {
                     let (node, name) = (Node::Session(no), sid.to_owned());
-                    each(Entry { node, name, kind: Directory, next: u64::from(no.0) + 1 })
+                    each(Entry {
+                        node,
+                        name,
+                        kind: Directory,
+                        next: u64::from(no.0) + 1,
+                    })
                 });
             }
             Node::Session(no) => {
@@ -87,22 +117,37 @@ impl View {
                     return Err(ViewError::NotFound);
                 }
                 let parts = SessionPart::ALL.into_iter();
-                let names = parts.map(|part| (Node::SessionFile(*no, part), part.name().to_owned(), File)).collect();
+                let names = parts
+                    .map(|part| (Node::SessionFile(*no, part), part.name().to_owned(), File))
+                    .collect();
                 fixed(names, &mut each);
             }
             Node::NamespacesDir => {
                 let mut namespaces = self.dir.catalog().namespaces();
                 namespaces.retain(|ns| !ns.is_default());
-                let names = namespaces.into_iter().map(|ns| (Node::NamespaceDir(ns.clone()), ns.to_string(), Directory)).collect();
+                let names = namespaces
+                    .into_iter()
+                    .map(|ns| (Node::NamespaceDir(ns.clone()), ns.to_string(), Directory))
+                    .collect();
                 fixed(names, &mut each);
             }
-            Node::NamespaceDir(ns) => fixed(vec![(sessions_ns(ns), "sessions".to_owned(), Directory)], &mut each),
+            Node::NamespaceDir(ns) => fixed(
+                vec![(sessions_ns(ns), "sessions".to_owned(), Directory)],
+                &mut each,
+            ),
             Node::StatusDir => {
-                let names =
-                    vec![(Node::Status, "status.json".to_owned(), File), (Node::Version, "version".to_owned(), File)];
+                let names = vec![
+                    (Node::Status, "status.json".to_owned(), File),
+                    (Node::Version, "version".to_owned(), File),
+                ];
                 fixed(names, &mut each);
             }
-            Node::Readme | Node::EventsCurrent | Node::Day(_) | Node::SessionFile(..) | Node::Status | Node::Version => {
+            Node::Readme
+            | Node::EventsCurrent
+            | Node::Day(_)
+            | Node::SessionFile(..)
+            | Node::Status
+            | Node::Version => {
                 return Err(ViewError::NotDirectory);
             }
         }

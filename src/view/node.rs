@@ -17,7 +17,11 @@ pub enum SessionPart {
 
 impl SessionPart {
     /// All parts, in name order.
-    pub const ALL: [SessionPart; 3] = [SessionPart::Events, SessionPart::Stream, SessionPart::Summary];
+    pub const ALL: [SessionPart; 3] = [
+        SessionPart::Events,
+        SessionPart::Stream,
+        SessionPart::Summary,
+    ];
 
     /// Its file name.
     pub fn name(self) -> &'static str {

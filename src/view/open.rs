@@ -36,7 +36,12 @@ impl View {
     /// # Errors
     /// [`ViewError::IsDirectory`]; [`ViewError::NotFound`]; of the share.
     pub fn open(&self, node: &Node, wait: Wait, now_ns: i64) -> Result<Opened, ViewError> {
-        let text = |text: Arc<str>, mode| Ok(Opened { mode, text: Some(text) });
+        let text = |text: Arc<str>, mode| {
+            Ok(Opened {
+                mode,
+                text: Some(text),
+            })
+        };
         match node {
             Node::Readme => text(texts::README.into(), OpenMode::Cached),
             Node::Version => text(texts::VERSION.into(), OpenMode::Cached),
@@ -47,7 +52,11 @@ impl View {
                     return Err(ViewError::WouldBlock);
                 }
                 let exact = self.noting(file.prepare(SCAN_PATIENCE))?;
-                let mode = if exact && !file.is_live() { OpenMode::Cached } else { OpenMode::Direct };
+                let mode = if exact && !file.is_live() {
+                    OpenMode::Cached
+                } else {
+                    OpenMode::Direct
+                };
                 Ok(Opened { mode, text: None })
             }
             Node::SessionFile(no, part) => {
@@ -61,13 +70,19 @@ impl View {
                 };
                 match part {
                     SessionPart::Summary => text(self.noting(session.summary())?, mode),
-                    SessionPart::Stream => self.noting(session.stream()).map(|_| Opened { mode, text: None }),
-                    SessionPart::Events => self.noting(session.events()).map(|_| Opened { mode, text: None }),
+                    SessionPart::Stream => self
+                        .noting(session.stream())
+                        .map(|_| Opened { mode, text: None }),
+                    SessionPart::Events => self
+                        .noting(session.events())
+                        .map(|_| Opened { mode, text: None }),
                 }
             }
-            Node::Root | Node::EventsDir | Node::SessionsDir(_) | Node::Session(_) | Node::NamespacesDir => {
-                Err(ViewError::IsDirectory)
-            }
+            Node::Root
+            | Node::EventsDir
+            | Node::SessionsDir(_)
+            | Node::Session(_)
+            | Node::NamespacesDir => Err(ViewError::IsDirectory),
             Node::NamespaceDir(_) | Node::StatusDir => Err(ViewError::IsDirectory),
             // The kernel resolves symlinks itself and never opens one.
             Node::EventsCurrent => Err(ViewError::NotFound),
@@ -78,7 +93,13 @@ impl View {
     ///
     /// # Errors
     /// As [`View::open`].
-    pub fn read(&self, node: &Node, offset: u64, len: u64, now_ns: i64) -> Result<Vec<u8>, ViewError> {
+    pub fn read(
+        &self,
+        node: &Node,
+        offset: u64,
+        len: u64,
+        now_ns: i64,
+    ) -> Result<Vec<u8>, ViewError> {
         let mut out = Vec::with_capacity(usize::try_from(len.min(4 << 20)).unwrap_or(0));
         match node {
             Node::Day(day) => {
@@ -87,11 +108,19 @@ impl View {
             }
             Node::SessionFile(no, SessionPart::Stream) => {
                 let session = self.session(*no, Wait::Share, now_ns)?;
-                self.noting(session.stream().and_then(|stream| stream.read_at(offset, len, &mut out)))?;
+                self.noting(
+                    session
+                        .stream()
+                        .and_then(|stream| stream.read_at(offset, len, &mut out)),
+                )?;
             }
             Node::SessionFile(no, SessionPart::Events) => {
                 let session = self.session(*no, Wait::Share, now_ns)?;
-                self.noting(session.events().and_then(|events| events.read_at(offset, len, &mut out)))?;
+                self.noting(
+                    session
+                        .events()
+                        .and_then(|events| events.read_at(offset, len, &mut out)),
+                )?;
             }
             made => {
                 if let Some(text) = self.open(made, Wait::Share, now_ns)?.text {
@@ -106,10 +135,20 @@ impl View {
     ///
     /// # Errors
     /// [`ViewError::NoSuchOffset`] behind the end; of the share.
-    pub fn seek(&self, node: &Node, offset: u64, hole: bool, now_ns: i64) -> Result<u64, ViewError> {
+    pub fn seek(
+        &self,
+        node: &Node,
+        offset: u64,
+        hole: bool,
+        now_ns: i64,
+    ) -> Result<u64, ViewError> {
         if let Node::SessionFile(no, SessionPart::Stream) = node {
             let stream = self.noting(self.session(*no, Wait::Share, now_ns)?.stream())?;
-            let found = if hole { stream.seek_hole(offset) } else { stream.seek_data(offset) };
+            let found = if hole {
+                stream.seek_hole(offset)
+            } else {
+                stream.seek_data(offset)
+            };
             return found.ok_or(ViewError::NoSuchOffset);
         }
         let size = self.attr(node, Wait::Share, now_ns)?.size;
@@ -123,7 +162,11 @@ impl View {
 /// Up to `len` bytes of `text` from `offset` on.
 pub fn part_of(text: &str, offset: u64, len: u64) -> &[u8] {
     let bytes = text.as_bytes();
-    let first = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
-    let next = first.saturating_add(usize::try_from(len).unwrap_or(usize::MAX)).min(bytes.len());
+    let first = usize::try_from(offset)
+        .unwrap_or(usize::MAX)
+        .min(bytes.len());
+    let next = first
+        .saturating_add(usize::try_from(len).unwrap_or(usize::MAX))
+        .min(bytes.len());
     bytes.get(first..next).unwrap_or(&[])
 }

@@ -25,17 +25,23 @@ impl View {
             },
             Node::EventsDir if name == "current" => Some(Node::EventsCurrent),
             Node::EventsDir => {
-                let day = name.strip_suffix(".jsonl").and_then(|day| day.parse::<Day>().ok());
-                day.filter(|day| self.days.get(*day).is_some()).map(Node::Day)
+                let day = name
+                    .strip_suffix(".jsonl")
+                    .and_then(|day| day.parse::<Day>().ok());
+                day.filter(|day| self.days.get(*day).is_some())
+                    .map(Node::Day)
             }
             Node::SessionsDir(ns) => self.dir.catalog().find(ns, name).map(Node::Session),
             Node::Session(no) => {
-                let part = SessionPart::ALL.into_iter().find(|part| part.name() == name);
+                let part = SessionPart::ALL
+                    .into_iter()
+                    .find(|part| part.name() == name);
                 part.map(|part| Node::SessionFile(*no, part))
             }
             Node::NamespacesDir => {
                 let ns = Namespace::new(name).ok().filter(|ns| !ns.is_default());
-                ns.filter(|ns| self.dir.catalog().namespaces().contains(ns)).map(Node::NamespaceDir)
+                ns.filter(|ns| self.dir.catalog().namespaces().contains(ns))
+                    .map(Node::NamespaceDir)
             }
             Node::NamespaceDir(ns) => (name == "sessions").then(|| sessions_ns(ns)),
             Node::StatusDir => match name {
@@ -43,7 +49,12 @@ impl View {
                 "version" => Some(Node::Version),
                 _ => None,
             },
-            Node::Readme | Node::EventsCurrent | Node::Day(_) | Node::SessionFile(..) | Node::Status | Node::Version => {
+            Node::Readme
+            | Node::EventsCurrent
+            | Node::Day(_)
+            | Node::SessionFile(..)
+            | Node::Status
+            | Node::Version => {
                 return Err(ViewError::NotDirectory);
             }
         };
@@ -57,7 +68,10 @@ impl View {
     /// [`ViewError::NotFound`], [`ViewError::NotDirectory`].
     pub fn resolve(&self, path: &str) -> Result<Node, ViewError> {
         let mut node = Node::Root;
-        for name in path.split('/').filter(|name| !name.is_empty() && *name != ".") {
+        for name in path
+            .split('/')
+            .filter(|name| !name.is_empty() && *name != ".")
+        {
             node = self.lookup(&node, name)?;
             if node == Node::EventsCurrent {
                 node = Node::Day(self.days.list().pop().ok_or(ViewError::NotFound)?.day());
@@ -82,6 +96,9 @@ impl View {
 
     /// Whether the node still exists, without more than its name.
     pub(super) fn exists(&self, node: &Node, now_ns: i64) -> bool {
-        !matches!(self.attr(node, Wait::Never, now_ns), Err(ViewError::NotFound))
+        !matches!(
+            self.attr(node, Wait::Never, now_ns),
+            Err(ViewError::NotFound)
+        )
     }
 }

@@ -22,7 +22,11 @@ pub struct Status {
 
 impl Status {
     pub(super) fn new(source: String, started_ns: i64) -> Self {
-        Status { source, started_ns, text: Mutex::default() }
+        Status {
+            source,
+            started_ns,
+            text: Mutex::default(),
+        }
     }
 
     pub(super) fn started_ns(&self) -> i64 {
@@ -33,8 +37,15 @@ impl Status {
 impl View {
     /// The text of status.json; made anew at most once a second.
     pub fn status_text(&self, now_ns: i64) -> Arc<str> {
-        let mut known = self.status.text.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, text)) = known.as_ref().filter(|(made_ns, _)| (0..TEXT_NS).contains(&now_ns.saturating_sub(*made_ns))) {
+        let mut known = self
+            .status
+            .text
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, text)) = known
+            .as_ref()
+            .filter(|(made_ns, _)| (0..TEXT_NS).contains(&now_ns.saturating_sub(*made_ns)))
+        {
             return text.clone();
         }
         let mut text = serde_json::to_string_pretty(&self.status_value(now_ns)).unwrap_or_default();
@@ -54,12 +65,17 @@ impl View {
             .servers()
             .into_iter()
             .map(|server| {
-                let last = growth.get(&server).map(|ns| EventTime::from_ns(*ns).to_rfc3339());
+                let last = growth
+                    .get(&server)
+                    .map(|ns| EventTime::from_ns(*ns).to_rfc3339());
                 json!({ "server": server.as_str(), "last_growth": last })
             })
             .collect();
-        let late: BTreeMap<String, u64> =
-            days.iter().filter(|day| day.late() > 0).map(|day| (day.day().to_string(), day.late())).collect();
+        let late: BTreeMap<String, u64> = days
+            .iter()
+            .filter(|day| day.late() > 0)
+            .map(|day| (day.day().to_string(), day.late()))
+            .collect();
         let changed: BTreeMap<String, u64> = days
             .iter()
             .filter(|day| day.changed_sources() > 0)

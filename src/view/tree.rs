@@ -69,12 +69,24 @@ impl View {
             self.note(error);
         }
         let count = self.days.list().len();
-        let mut known = self.events_changed_ns.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self
+            .events_changed_ns
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if known.0 != count {
-            let newest = self.days.list().iter().map(|day| day.mtime_ns()).max().unwrap_or(0);
+            let newest = self
+                .days
+                .list()
+                .iter()
+                .map(|day| day.mtime_ns())
+                .max()
+                .unwrap_or(0);
             *known = (count, newest.max(known.1 + 1));
         }
-        Changes { days, sessions: self.dir.catalog().take_changed() }
+        Changes {
+            days,
+            sessions: self.dir.catalog().take_changed(),
+        }
     }
 
     /// The merged days.
@@ -108,12 +120,20 @@ impl View {
         let ino = self.ino(node)?;
         match node {
             Node::Root => Ok(Attr::directory(ino, 4, self.changed_ns(), Ttl::Live)),
-            Node::Readme => Ok(Attr::file(ino, texts::README.len() as u64, self.status.started_ns(), Ttl::Sealed)),
+            Node::Readme => Ok(Attr::file(
+                ino,
+                texts::README.len() as u64,
+                self.status.started_ns(),
+                Ttl::Sealed,
+            )),
             Node::EventsDir => Ok(Attr::directory(ino, 0, self.events_changed(), Ttl::Live)),
             Node::EventsCurrent => {
                 let newest = self.days.list().pop().ok_or(ViewError::NotFound)?;
                 let size = texts::day_name(newest.day()).len() as u64;
-                Ok(Attr { kind: super::NodeKind::Symlink, ..Attr::file(ino, size, newest.mtime_ns(), Ttl::Live) })
+                Ok(Attr {
+                    kind: super::NodeKind::Symlink,
+                    ..Attr::file(ino, size, newest.mtime_ns(), Ttl::Live)
+                })
             }
             Node::Day(day) => self.day_attr(*day, ino, wait),
             Node::SessionsDir(ns) => {
@@ -122,23 +142,48 @@ impl View {
             }
             Node::Session(no) => {
                 let session = self.session(*no, wait, now_ns)?;
-                Ok(Attr::directory(ino, 0, session.mtime_ns(), session_ttl(&session, now_ns)))
+                Ok(Attr::directory(
+                    ino,
+                    0,
+                    session.mtime_ns(),
+                    session_ttl(&session, now_ns),
+                ))
             }
             Node::SessionFile(no, part) => self.part_attr(*no, *part, ino, wait, now_ns),
             Node::NamespacesDir => {
-                let count = self.dir.catalog().namespaces().iter().filter(|ns| !ns.is_default()).count();
+                let count = self
+                    .dir
+                    .catalog()
+                    .namespaces()
+                    .iter()
+                    .filter(|ns| !ns.is_default())
+                    .count();
                 Ok(Attr::directory(ino, count, self.changed_ns(), Ttl::Live))
             }
             Node::NamespaceDir(ns) => {
                 let (count, changed_ns) = self.dir.catalog().namespace_stat(ns);
-                if count == 0 { Err(ViewError::NotFound) } else { Ok(Attr::directory(ino, 1, changed_ns, Ttl::Live)) }
+                if count == 0 {
+                    Err(ViewError::NotFound)
+                } else {
+                    Ok(Attr::directory(ino, 1, changed_ns, Ttl::Live))
+                }
             }
-            Node::StatusDir => Ok(Attr::directory(ino, 0, self.status.started_ns(), Ttl::Sealed)),
+            Node::StatusDir => Ok(Attr::directory(
+                ino,
+                0,
+                self.status.started_ns(),
+                Ttl::Sealed,
+            )),
             Node::Status => {
                 let text = self.status_text(now_ns);
                 Ok(Attr::file(ino, text.len() as u64, now_ns, Ttl::Unknown))
             }
-            Node::Version => Ok(Attr::file(ino, texts::VERSION.len() as u64, self.status.started_ns(), Ttl::Sealed)),
+            Node::Version => Ok(Attr::file(
+                ino,
+                texts::VERSION.len() as u64,
+                self.status.started_ns(),
+                Ttl::Sealed,
+            )),
         }
     }
 
@@ -149,11 +194,22 @@ impl View {
             (None, Wait::Never) => return Err(ViewError::WouldBlock),
             (None, Wait::Share) => self.noting(file.len_bytes())?,
         };
-        let ttl = if file.is_live() || !file.is_exact() { Ttl::Live } else { Ttl::Sealed };
+        let ttl = if file.is_live() || !file.is_exact() {
+            Ttl::Live
+        } else {
+            Ttl::Sealed
+        };
         Ok(Attr::file(ino, size, file.mtime_ns(), ttl))
     }
 
-    fn part_attr(&self, no: SessionNo, part: SessionPart, ino: u64, wait: Wait, now_ns: i64) -> Result<Attr, ViewError> {
+    fn part_attr(
+        &self,
+        no: SessionNo,
+        part: SessionPart,
+        ino: u64,
+        wait: Wait,
+        now_ns: i64,
+    ) -> Result<Attr, ViewError> {
         let session = self.session(no, wait, now_ns)?;
         if wait == Wait::Never && !session.has_worked_out(part.worked_out()) {
             return Err(ViewError::WouldBlock);
@@ -163,13 +219,25 @@ impl View {
             SessionPart::Events => self.noting(session.events())?.len_bytes(),
             SessionPart::Summary => self.noting(session.summary())?.len() as u64,
         };
-        Ok(Attr::file(ino, size, session.mtime_ns(), session_ttl(&session, now_ns)))
+        Ok(Attr::file(
+            ino,
+            size,
+            session.mtime_ns(),
+            session_ttl(&session, now_ns),
+        ))
     }
 
-    pub(super) fn session(&self, no: SessionNo, wait: Wait, now_ns: i64) -> Result<Arc<Session>, ViewError> {
+    pub(super) fn session(
+        &self,
+        no: SessionNo,
+        wait: Wait,
+        now_ns: i64,
+    ) -> Result<Arc<Session>, ViewError> {
         match wait {
             Wait::Never => self.sessions.known(no, now_ns).ok_or(ViewError::WouldBlock),
-            Wait::Share => self.noting(self.sessions.open(no, now_ns))?.ok_or(ViewError::NotFound),
+            Wait::Share => self
+                .noting(self.sessions.open(no, now_ns))?
+                .ok_or(ViewError::NotFound),
         }
     }
 
@@ -179,7 +247,12 @@ impl View {
     /// [`ViewError::NotFound`] for a session that is gone.
     pub fn ino(&self, node: &Node) -> Result<u64, ViewError> {
         match node {
-            Node::Session(no) => self.dir.catalog().session(*no).map(|info| info.hash).ok_or(ViewError::NotFound),
+            Node::Session(no) => self
+                .dir
+                .catalog()
+                .session(*no)
+                .map(|info| info.hash)
+                .ok_or(ViewError::NotFound),
             Node::SessionFile(no, part) => Ok(self.ino(&Node::Session(*no))? + part.inode_step()),
             fixed => Ok(self.inodes.number(fixed)),
         }
@@ -197,8 +270,12 @@ impl View {
             if ino & 0xf == 0 {
                 return Ok(Node::Session(no));
             }
-            let part = SessionPart::ALL.into_iter().find(|part| part.inode_step() == ino & 0xf);
-            return part.map(|part| Node::SessionFile(no, part)).ok_or(ViewError::NotFound);
+            let part = SessionPart::ALL
+                .into_iter()
+                .find(|part| part.inode_step() == ino & 0xf);
+            return part
+                .map(|part| Node::SessionFile(no, part))
+                .ok_or(ViewError::NotFound);
         }
         self.number_everything();
         self.inodes.node(ino).ok_or(ViewError::NotFound)
@@ -219,7 +296,8 @@ impl View {
         ];
         let days = self.days.list().into_iter().map(|day| Node::Day(day.day()));
         let namespaces = self.dir.catalog().namespaces().into_iter();
-        let namespaces = namespaces.flat_map(|ns| [Node::NamespaceDir(ns.clone()), Node::SessionsDir(ns)]);
+        let namespaces =
+            namespaces.flat_map(|ns| [Node::NamespaceDir(ns.clone()), Node::SessionsDir(ns)]);
         for node in fixed.into_iter().chain(days).chain(namespaces) {
             self.inodes.number(&node);
         }
@@ -227,12 +305,20 @@ impl View {
 
     fn changed_ns(&self) -> i64 {
         let catalog = self.dir.catalog();
-        let sessions = catalog.namespaces().iter().map(|ns| catalog.namespace_stat(ns).1).max().unwrap_or(0);
+        let sessions = catalog
+            .namespaces()
+            .iter()
+            .map(|ns| catalog.namespace_stat(ns).1)
+            .max()
+            .unwrap_or(0);
         sessions.max(self.events_changed())
     }
 
     fn events_changed(&self) -> i64 {
-        self.events_changed_ns.lock().unwrap_or_else(PoisonError::into_inner).1
+        self.events_changed_ns
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .1
     }
 
     pub(super) fn noting<T>(&self, result: Result<T, DiskError>) -> Result<T, ViewError> {
@@ -255,5 +341,9 @@ impl View {
 
 /// A session that has been untouched for a day is sealed; a file more or less is told by a notice.
 pub(super) fn session_ttl(session: &Session, now_ns: i64) -> Ttl {
-    if is_quiet(session, now_ns) { Ttl::Sealed } else { Ttl::Live }
+    if is_quiet(session, now_ns) {
+        Ttl::Sealed
+    } else {
+        Ttl::Live
+    }
 }
