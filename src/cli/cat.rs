@@ -42,9 +42,10 @@ pub fn run(args: &CatArgs) -> anyhow::Result<Outcome> {
             out.write_all(text.as_bytes())?;
             continue;
         }
-        let mut offset = 0;
+        let (mut offset, mut bytes) = (0, Vec::new());
         loop {
-            let bytes = view.read(&node, offset, STEP_BYTES, now).map_err(named)?;
+            bytes.clear();
+            view.read(&node, offset, STEP_BYTES, now, &mut bytes).map_err(named)?;
             if bytes.is_empty() {
                 break;
             }

@@ -74,6 +74,8 @@ struct State {
     members: Vec<Member>,
     damage: Vec<Damage>,
     bytes: Bytes,
+    /// The decoder has given out what it held back; should the file grow after all, it is unpacked anew.
+    settled: bool,
 }
 
 #[derive(Debug)]
@@ -115,7 +117,7 @@ impl Contents {
         let grown = state.stat.identity == stat.identity && stat.size >= state.stat.size;
         // A decoder that met damage at the end of a growing file may have met bytes that are still to come.
         let sound = state.damage.iter().all(|damage| damage.wound.is_normal());
-        if !grown || !sound || state.stat.size == 0 {
+        if !grown || !sound || state.settled || state.stat.size == 0 {
             return Ok(false);
         }
         match &state.bytes {
@@ -131,6 +133,25 @@ impl Contents {
             }
         }
         Ok(true)
+    }
+
+    /// The file is not expected to grow: gives out what the decoder held back to see how it goes on.
+    ///
+    /// # Errors
+    /// [`DiskError::TooLarge`].
+    pub fn settle(&self) -> Result<(), DiskError> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let State { members, damage, bytes, len_bytes, settled, .. } = &mut *state;
+        let Bytes::Unpacked { store, unpacker } = bytes else { return Ok(()) };
+        if std::mem::replace(settled, true) {
+            return Ok(());
+        }
+        let limit_bytes = store.owner.limit_bytes;
+        let too_large = |_| DiskError::TooLarge { path: self.path.clone(), limit_bytes };
+        unpacker.settle(&mut Sink { store, members, damage }).map_err(too_large)?;
+        store.flush().map_err(too_large)?;
+        *len_bytes = store.len_bytes();
+        Ok(())
     }
 
     /// Path inside the audit directory.
@@ -247,6 +268,7 @@ impl State {
                 members,
                 damage: Vec::new(),
                 bytes: Bytes::Plain(file),
+                settled: false,
             });
         }
         let store = Spill::new(unpack.clone());
@@ -260,6 +282,7 @@ impl State {
             members,
             damage: Vec::new(),
             bytes,
+            settled: false,
         };
         state.feed_from(&file, stat, path)?;
         Ok(state)

@@ -2,6 +2,7 @@
 //!
 //! Each request first tries the view without waiting; what would wait for the share goes to the pool.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,6 +47,11 @@ struct Shared {
     /// Texts of files that are made at opening. Other files are read by inode number, so nothing is lost with a handle.
     texts: Mutex<HashMap<u64, Arc<str>>>,
     next_handle: AtomicU64,
+}
+
+thread_local! {
+    /// Fresh memory for every read would cost more than the read.
+    static READ_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 const MAX_WRITE: u32 = 1 << 20;
@@ -291,14 +297,14 @@ impl Filesystem for AuditFs {
         }
         let shared = self.shared.clone();
         self.pool.run(move || {
-            let read = shared
-                .view
-                .node(ino.0)
-                .and_then(|node| shared.view.read(&node, offset, size.into(), now_ns()));
-            match read {
-                Ok(bytes) => reply.data(&bytes),
+            let mut bytes = READ_BUFFER.take();
+            bytes.clear();
+            let node = shared.view.node(ino.0);
+            match node.and_then(|node| shared.view.read(&node, offset, size.into(), now_ns(), &mut bytes)) {
+                Ok(()) => reply.data(&bytes),
                 Err(error) => reply.error(errno(&error)),
             }
+            READ_BUFFER.set(bytes);
         });
     }
 

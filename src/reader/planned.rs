@@ -3,6 +3,7 @@
 //! The lines of a merged block lie close together in each source, so a block costs one read per server and a scatter
 //! copy, however finely the servers alternate (DESIGN 5).
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::disk::{Contents, DiskError};
@@ -11,6 +12,16 @@ use crate::merge::{Plan, Run, Use};
 
 /// Merged bytes produced with one set of reads.
 const STEP_BYTES: u64 = 1 << 20;
+
+/// Bytes of one source read at once; a single line may be longer.
+const SPAN_MAX_BYTES: u64 = 2 << 20;
+
+thread_local! {
+    /// One block per source, used again and again: fresh memory for each read costs more than the read.
+    static BLOCKS: Cell<Vec<Vec<u8>>> = const { Cell::new(Vec::new()) };
+}
+/// Blocks larger than this are given back after use: a line may be as long as 8 MiB.
+const BLOCK_KEPT_BYTES: usize = 4 << 20;
 
 /// One source of a plan.
 #[derive(Clone, Debug)]
@@ -63,14 +74,34 @@ pub fn read_runs(
 ) -> Result<(), DiskError> {
     let end = offset.saturating_add(len);
     let mut rest = runs;
-    while let Some(first) = rest.first() {
-        let step_end = first.out_offset.max(offset).saturating_add(STEP_BYTES);
-        let count = rest.partition_point(|run| run.out_offset < step_end).max(1);
-        let (step, later) = rest.split_at_checked(count).unwrap_or((rest, &[]));
-        read_step(step, sources, offset, end, out)?;
+    while !rest.is_empty() {
+        let (count, spans) = next_step(rest, sources.len(), offset, end);
+        let (step, later) = rest.split_at_checked(count.max(1)).unwrap_or((rest, &[]));
+        read_step(step, &spans, sources, offset, end, out)?;
         rest = later;
     }
     Ok(())
+}
+
+/// What a step reads of each source.
+type Spans = Vec<Option<(u64, u64)>>;
+
+/// How many runs are read together: about [`STEP_BYTES`] of output, and of no source much more than that, for what is
+/// left out between two runs of a source would be read too.
+fn next_step(runs: &[Run], sources: usize, offset: u64, end: u64) -> (usize, Spans) {
+    let mut spans: Spans = vec![None; sources];
+    let first = runs.first().map_or(offset, |run| run.out_offset.max(offset));
+    for (count, run) in runs.iter().enumerate() {
+        let (from, to) = wanted(run, offset, end);
+        let Some(span) = spans.get_mut(run.source) else { continue };
+        let wider = span.map_or((from, to), |(first, last)| (first.min(from), last.max(to)));
+        let full = run.out_offset >= first.saturating_add(STEP_BYTES) || wider.1 - wider.0 > SPAN_MAX_BYTES;
+        if full && count > 0 {
+            return (count, spans);
+        }
+        *span = Some(wider);
+    }
+    (runs.len(), spans)
 }
 
 /// The part of a run that lies in the wanted range, as source bytes; the whole line where it is shown otherwise.
@@ -87,24 +118,18 @@ fn wanted(run: &Run, offset: u64, end: u64) -> (u64, u64) {
 
 fn read_step(
     step: &[Run],
+    spans: &Spans,
     sources: &[PlanSource],
     offset: u64,
     end: u64,
     out: &mut Vec<u8>,
 ) -> Result<(), DiskError> {
-    let mut spans: Vec<Option<(u64, u64)>> = vec![None; sources.len()];
-    for run in step {
-        let (from, to) = wanted(run, offset, end);
-        if let Some(span) = spans.get_mut(run.source) {
-            *span = Some(span.map_or((from, to), |(first, last)| (first.min(from), last.max(to))));
+    let mut blocks = BLOCKS.take();
+    blocks.resize_with(sources.len().max(blocks.len()), Vec::new);
+    for ((span, source), block) in spans.iter().zip(sources).zip(&mut blocks) {
+        if let Some((from, to)) = span {
+            read_span(source, *from, *to, block)?;
         }
-    }
-    let mut blocks: Vec<Vec<u8>> = Vec::with_capacity(sources.len());
-    for (span, source) in spans.iter().zip(sources) {
-        blocks.push(match span {
-            Some((from, to)) => read_span(source, *from, *to)?,
-            None => Vec::new(),
-        });
     }
     for run in step {
         let (from, to) = wanted(run, offset, end);
@@ -132,18 +157,21 @@ fn read_step(
             }
         }
     }
+    blocks.iter_mut().filter(|block| block.len() > BLOCK_KEPT_BYTES).for_each(|block| *block = Vec::new());
+    BLOCKS.set(blocks);
     Ok(())
 }
 
-fn read_span(source: &PlanSource, from: u64, to: u64) -> Result<Vec<u8>, DiskError> {
-    let mut block = vec![0; usize::try_from(to.saturating_sub(from)).unwrap_or(0)];
-    let got = source.contents.read_at(&mut block, source.first + from)?;
-    if got < block.len() {
-        let gone = std::io::Error::new(
-            std::io::ErrorKind::UnexpectedEof,
-            "the file is shorter than it was",
-        );
+/// Reads a span of a source into the front of `block`, which is made larger if it must be.
+fn read_span(source: &PlanSource, from: u64, to: u64, block: &mut Vec<u8>) -> Result<(), DiskError> {
+    let wanted = usize::try_from(to.saturating_sub(from)).unwrap_or(0);
+    if block.len() < wanted {
+        block.resize(wanted, 0);
+    }
+    let buf = block.get_mut(..wanted).unwrap_or(&mut []);
+    if source.contents.read_at(buf, source.first + from)? < wanted {
+        let gone = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the file is shorter than it was");
         return Err(DiskError::io(source.contents.path(), gone));
     }
-    Ok(block)
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::disk::{CacheKey, DiskError, FileRef, FileStat, SessionInfo, SessionNo};
+use crate::disk::{CacheKey, Contents, DiskError, FileRef, FileStat, SessionInfo, SessionNo};
 use crate::format::{Damage, DataKind, Wound};
 
 use super::audit_dir::AuditDir;
@@ -157,7 +157,7 @@ impl Session {
         }
         let mut files = Vec::new();
         for file in self.of_kind(|kind| matches!(kind, DataKind::Chunks | DataKind::LegacyBytes)) {
-            let Some(contents) = self.readable(file, self.dir.contents(&file.path, file.stat))?
+            let Some(contents) = self.readable(file, self.contents(file))?
             else {
                 continue;
             };
@@ -243,7 +243,7 @@ impl Session {
             if kind == DataKind::Completed {
                 continue;
             }
-            match self.dir.contents(&file.path, file.stat) {
+            match self.contents(file) {
                 Ok(contents) => found.extend(
                     contents
                         .damage()
@@ -322,8 +322,16 @@ impl Session {
         }
     }
 
-    fn scan(&self, file: &SessionFile) -> Result<Arc<EventScan>, DiskError> {
+    fn contents(&self, file: &SessionFile) -> Result<Arc<Contents>, DiskError> {
         let contents = self.dir.contents(&file.path, file.stat)?;
+        if self.idle {
+            contents.settle()?;
+        }
+        Ok(contents)
+    }
+
+    fn scan(&self, file: &SessionFile) -> Result<Arc<EventScan>, DiskError> {
+        let contents = self.contents(file)?;
         let key = CacheKey::Events(file.path.clone());
         let known = self
             .dir

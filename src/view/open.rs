@@ -89,7 +89,7 @@ impl View {
         }
     }
 
-    /// Up to `len` bytes of a file from `offset` on; fewer mean the end.
+    /// Appends up to `len` bytes of a file from `offset` on to `out`; fewer mean the end.
     ///
     /// # Errors
     /// As [`View::open`].
@@ -99,19 +99,19 @@ impl View {
         offset: u64,
         len: u64,
         now_ns: i64,
-    ) -> Result<Vec<u8>, ViewError> {
-        let mut out = Vec::with_capacity(usize::try_from(len.min(4 << 20)).unwrap_or(0));
+        out: &mut Vec<u8>,
+    ) -> Result<(), ViewError> {
         match node {
             Node::Day(day) => {
                 let file = self.days.get(*day).ok_or(ViewError::NotFound)?;
-                self.noting(file.read_at(offset, len, &mut out))?;
+                self.noting(file.read_at(offset, len, out))?;
             }
             Node::SessionFile(no, SessionPart::Stream) => {
                 let session = self.session(*no, Wait::Share, now_ns)?;
                 self.noting(
                     session
                         .stream()
-                        .and_then(|stream| stream.read_at(offset, len, &mut out)),
+                        .and_then(|stream| stream.read_at(offset, len, out)),
                 )?;
             }
             Node::SessionFile(no, SessionPart::Events) => {
@@ -119,7 +119,7 @@ impl View {
                 self.noting(
                     session
                         .events()
-                        .and_then(|events| events.read_at(offset, len, &mut out)),
+                        .and_then(|events| events.read_at(offset, len, out)),
                 )?;
             }
             made => {
@@ -128,7 +128,7 @@ impl View {
                 }
             }
         }
-        Ok(out)
+        Ok(())
     }
 
     /// Where data or a hole begins at or behind `offset` (lseek(2) SEEK_DATA, SEEK_HOLE).
