@@ -45,7 +45,8 @@ pub fn run(args: &CatArgs) -> anyhow::Result<Outcome> {
         let (mut offset, mut bytes) = (0, Vec::new());
         loop {
             bytes.clear();
-            view.read(&node, offset, STEP_BYTES, now, &mut bytes).map_err(named)?;
+            view.read(&node, offset, STEP_BYTES, now, &mut bytes)
+                .map_err(named)?;
             if bytes.is_empty() {
                 break;
             }

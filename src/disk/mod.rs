@@ -4,6 +4,7 @@
 //! one seam at which faults are played. [`Disk`] puts a lane with a deadline per auth server before it, so that a hung
 //! server delays only its own files.
 
+mod aligned;
 mod cache;
 mod catalog;
 mod disk_error;
@@ -15,6 +16,7 @@ mod share;
 mod storage;
 mod table;
 
+pub use aligned::AlignedBuf;
 pub use cache::{Cache, CacheKey, CacheStats, Cost};
 pub use catalog::{Catalog, DailyFile, SessionInfo, SessionNo};
 pub use disk_error::DiskError;

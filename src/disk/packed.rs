@@ -19,6 +19,8 @@ use super::storage::FileStat;
 
 /// Unpacked bytes kept in memory; more go to the local disk.
 const MEMORY_MAX: usize = 256 << 10;
+/// What a decoder holds while more may come.
+const DECODER_BYTES: usize = 200 << 10;
 /// Bytes read from the share at a time while unpacking.
 const READ_BYTES: usize = 256 << 10;
 
@@ -74,8 +76,6 @@ struct State {
     members: Vec<Member>,
     damage: Vec<Damage>,
     bytes: Bytes,
-    /// The decoder has given out what it held back; should the file grow after all, it is unpacked anew.
-    settled: bool,
 }
 
 #[derive(Debug)]
@@ -83,8 +83,16 @@ enum Bytes {
     Plain(Arc<OpenFile>),
     Unpacked {
         store: Spill,
-        unpacker: Box<Unpacker>,
+        /// None once it has settled: its state is worth 50 KiB.
+        unpacker: Option<Box<Unpacker>>,
     },
+}
+
+impl Bytes {
+    /// Whether the decoder has given out what it held back: should the file grow after all, it is unpacked anew.
+    fn is_settled(&self) -> bool {
+        matches!(self, Bytes::Unpacked { unpacker: None, .. })
+    }
 }
 
 impl Contents {
@@ -117,7 +125,7 @@ impl Contents {
         let grown = state.stat.identity == stat.identity && stat.size >= state.stat.size;
         // A decoder that met damage at the end of a growing file may have met bytes that are still to come.
         let sound = state.damage.iter().all(|damage| damage.wound.is_normal());
-        if !grown || !sound || state.settled || state.stat.size == 0 {
+        if !grown || !sound || state.bytes.is_settled() || state.stat.size == 0 {
             return Ok(false);
         }
         match &state.bytes {
@@ -141,15 +149,31 @@ impl Contents {
     /// [`DiskError::TooLarge`].
     pub fn settle(&self) -> Result<(), DiskError> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let State { members, damage, bytes, len_bytes, settled, .. } = &mut *state;
-        let Bytes::Unpacked { store, unpacker } = bytes else { return Ok(()) };
-        if std::mem::replace(settled, true) {
+        let State {
+            members,
+            damage,
+            bytes,
+            len_bytes,
+            ..
+        } = &mut *state;
+        let Bytes::Unpacked { store, unpacker } = bytes else {
             return Ok(());
-        }
+        };
+        let Some(mut decoder) = unpacker.take() else {
+            return Ok(());
+        };
         let limit_bytes = store.owner.limit_bytes;
-        let too_large = |_| DiskError::TooLarge { path: self.path.clone(), limit_bytes };
-        unpacker.settle(&mut Sink { store, members, damage }).map_err(too_large)?;
-        store.flush().map_err(too_large)?;
+        let settled = decoder.settle(&mut Sink {
+            store,
+            members,
+            damage,
+        });
+        settled.map_err(|_| DiskError::TooLarge {
+            path: self.path.clone(),
+            limit_bytes,
+        })?;
+        damage.extend(decoder.end_damage());
+        store.memory.shrink_to_fit();
         *len_bytes = store.len_bytes();
         Ok(())
     }
@@ -184,7 +208,7 @@ impl Contents {
         let state = self.read();
         let mut damage = state.damage.clone();
         if let Bytes::Unpacked { unpacker, .. } = &state.bytes {
-            damage.extend(unpacker.end_damage());
+            damage.extend(unpacker.as_ref().and_then(|decoder| decoder.end_damage()));
         }
         if state.stat.size == 0 {
             damage.push(Damage {
@@ -231,7 +255,7 @@ impl Contents {
                 disk_bytes: 0,
             },
             Bytes::Unpacked { store, unpacker } => {
-                let decoder = if unpacker.ended() { 1 << 10 } else { 48 << 10 };
+                let decoder = if unpacker.is_some() { DECODER_BYTES } else { 0 };
                 Cost {
                     memory_bytes: own + decoder + store.memory.capacity(),
                     disk_bytes: store.spilled_bytes,
@@ -268,13 +292,12 @@ impl State {
                 members,
                 damage: Vec::new(),
                 bytes: Bytes::Plain(file),
-                settled: false,
             });
         }
         let store = Spill::new(unpack.clone());
         let bytes = Bytes::Unpacked {
             store,
-            unpacker: Box::new(Unpacker::new()),
+            unpacker: Some(Box::new(Unpacker::new())),
         };
         let mut state = State {
             stat: FileStat { size: 0, ..stat },
@@ -282,7 +305,6 @@ impl State {
             members,
             damage: Vec::new(),
             bytes,
-            settled: false,
         };
         state.feed_from(&file, stat, path)?;
         Ok(state)
@@ -295,7 +317,11 @@ impl State {
         stat: FileStat,
         path: &str,
     ) -> Result<(), DiskError> {
-        let Bytes::Unpacked { store, unpacker } = &mut self.bytes else {
+        let Bytes::Unpacked {
+            store,
+            unpacker: Some(unpacker),
+        } = &mut self.bytes
+        else {
             return Ok(());
         };
         store.source = Some(file.clone());
@@ -328,10 +354,6 @@ impl State {
                 });
             }
         }
-        sink.store.flush().map_err(|_| DiskError::TooLarge {
-            path: path.to_owned(),
-            limit_bytes: 0,
-        })?;
         self.len_bytes = store.len_bytes();
         self.stat = stat;
         Ok(())
@@ -365,40 +387,32 @@ impl Spill {
     }
 
     fn push(&mut self, bytes: &[u8]) -> Result<(), SinkFull> {
-        self.memory.extend_from_slice(bytes);
-        if self.memory.len() > MEMORY_MAX {
-            self.spill()
-        } else {
-            Ok(())
+        if self.file.is_none() {
+            if self.memory.len() + bytes.len() <= MEMORY_MAX {
+                self.memory.extend_from_slice(bytes);
+                return Ok(());
+            }
+            let file = tempfile::tempfile_in(&self.owner.dir);
+            self.file = Some(file.map_err(|error| self.no_room(&error))?);
+            let memory = std::mem::take(&mut self.memory);
+            self.write(&memory)?;
         }
+        self.write(bytes)
     }
 
-    /// Once a file is there, memory is only its write buffer.
-    fn flush(&mut self) -> Result<(), SinkFull> {
-        if self.file.is_some() {
-            self.spill()
-        } else {
-            Ok(())
-        }
+    fn write(&mut self, bytes: &[u8]) -> Result<(), SinkFull> {
+        self.owner.take(bytes.len() as u64)?;
+        let written = self
+            .file
+            .as_ref()
+            .map_or(Ok(()), |file| file.write_all_at(bytes, self.spilled_bytes));
+        self.spilled_bytes += bytes.len() as u64;
+        written.map_err(|error| self.no_room(&error))
     }
 
-    fn spill(&mut self) -> Result<(), SinkFull> {
-        self.owner.take(self.memory.len() as u64)?;
-        let file = match &mut self.file {
-            Some(file) => file,
-            none => none.insert(tempfile::tempfile_in(&self.owner.dir).map_err(|error| {
-                tracing::error!(dir = %self.owner.dir.display(), %error, "no room to unpack");
-                SinkFull
-            })?),
-        };
-        file.write_all_at(&self.memory, self.spilled_bytes)
-            .map_err(|error| {
-                tracing::error!(dir = %self.owner.dir.display(), %error, "no room to unpack");
-                SinkFull
-            })?;
-        self.spilled_bytes += self.memory.len() as u64;
-        self.memory.clear();
-        Ok(())
+    fn no_room(&self, error: &std::io::Error) -> SinkFull {
+        tracing::error!(dir = %self.owner.dir.display(), %error, "no room to unpack");
+        SinkFull
     }
 
     fn read_at(&self, buf: &mut [u8], offset_bytes: u64) -> std::io::Result<usize> {

@@ -300,7 +300,11 @@ impl Filesystem for AuditFs {
             let mut bytes = READ_BUFFER.take();
             bytes.clear();
             let node = shared.view.node(ino.0);
-            match node.and_then(|node| shared.view.read(&node, offset, size.into(), now_ns(), &mut bytes)) {
+            match node.and_then(|node| {
+                shared
+                    .view
+                    .read(&node, offset, size.into(), now_ns(), &mut bytes)
+            }) {
                 Ok(()) => reply.data(&bytes),
                 Err(error) => reply.error(errno(&error)),
             }

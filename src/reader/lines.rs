@@ -1,9 +1,10 @@
 //! Lines of a data file, read in blocks, with a bound on how long a line may be.
 
-use crate::disk::{Contents, DiskError};
+use crate::disk::{AlignedBuf, Contents, DiskError};
 use crate::format::MAX_LINE_BYTES;
 
-const BLOCK_BYTES: usize = 512 << 10;
+/// Fits the second-level cache together with what the scan of its lines touches.
+const BLOCK_BYTES: usize = 128 << 10;
 
 /// One line of a data file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,7 +40,7 @@ pub fn each_line(
     next: u64,
     mut each: impl FnMut(Line<'_>) -> bool,
 ) -> Result<(), DiskError> {
-    let mut block: Vec<u8> = Vec::new();
+    let mut buf = AlignedBuf::default();
     let mut filled = 0_usize;
     let mut offset = first;
     let mut read_to = first;
@@ -49,13 +50,12 @@ pub fn each_line(
         let room = BLOCK_BYTES
             .max(filled + BLOCK_BYTES / 2)
             .min(MAX_LINE_BYTES + BLOCK_BYTES);
-        if block.len() < room {
-            block.resize(room, 0);
-        }
+        buf.grow(room);
+        let block = buf.get_mut();
         let wanted = (block.len() - filled).min(left);
         let got = block
             .get_mut(filled..filled + wanted)
-            .map_or(Ok(0), |buf| contents.read_at(buf, read_to))?;
+            .map_or(Ok(0), |room| contents.read_at(room, read_to))?;
         filled += got;
         read_to += got as u64;
         let at_end = got == 0;

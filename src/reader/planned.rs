@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use crate::disk::{Contents, DiskError};
+use crate::disk::{AlignedBuf, Contents, DiskError};
 use crate::format::{LineOrigin, read_line, show_line};
 use crate::merge::{Plan, Run, Use};
 
@@ -18,7 +18,7 @@ const SPAN_MAX_BYTES: u64 = 2 << 20;
 
 thread_local! {
     /// One block per source, used again and again: fresh memory for each read costs more than the read.
-    static BLOCKS: Cell<Vec<Vec<u8>>> = const { Cell::new(Vec::new()) };
+    static BLOCKS: Cell<Vec<AlignedBuf>> = const { Cell::new(Vec::new()) };
 }
 /// Blocks larger than this are given back after use: a line may be as long as 8 MiB.
 const BLOCK_KEPT_BYTES: usize = 4 << 20;
@@ -90,12 +90,17 @@ type Spans = Vec<Option<(u64, u64)>>;
 /// left out between two runs of a source would be read too.
 fn next_step(runs: &[Run], sources: usize, offset: u64, end: u64) -> (usize, Spans) {
     let mut spans: Spans = vec![None; sources];
-    let first = runs.first().map_or(offset, |run| run.out_offset.max(offset));
+    let first = runs
+        .first()
+        .map_or(offset, |run| run.out_offset.max(offset));
     for (count, run) in runs.iter().enumerate() {
         let (from, to) = wanted(run, offset, end);
-        let Some(span) = spans.get_mut(run.source) else { continue };
+        let Some(span) = spans.get_mut(run.source) else {
+            continue;
+        };
         let wider = span.map_or((from, to), |(first, last)| (first.min(from), last.max(to)));
-        let full = run.out_offset >= first.saturating_add(STEP_BYTES) || wider.1 - wider.0 > SPAN_MAX_BYTES;
+        let full = run.out_offset >= first.saturating_add(STEP_BYTES)
+            || wider.1 - wider.0 > SPAN_MAX_BYTES;
         if full && count > 0 {
             return (count, spans);
         }
@@ -125,7 +130,7 @@ fn read_step(
     out: &mut Vec<u8>,
 ) -> Result<(), DiskError> {
     let mut blocks = BLOCKS.take();
-    blocks.resize_with(sources.len().max(blocks.len()), Vec::new);
+    blocks.resize_with(sources.len().max(blocks.len()), AlignedBuf::default);
     for ((span, source), block) in spans.iter().zip(sources).zip(&mut blocks) {
         if let Some((from, to)) = span {
             read_span(source, *from, *to, block)?;
@@ -138,9 +143,11 @@ fn read_step(
             .copied()
             .flatten()
             .map_or(0, |span| span.0);
-        let bytes = blocks
-            .get(run.source)
-            .and_then(|block| block.get((from - base) as usize..(to - base) as usize));
+        let bytes = blocks.get(run.source).and_then(|block| {
+            block
+                .get()
+                .get((from - base) as usize..(to - base) as usize)
+        });
         let Some((bytes, source)) = bytes.zip(sources.get(run.source)) else {
             continue;
         };
@@ -157,20 +164,29 @@ fn read_step(
             }
         }
     }
-    blocks.iter_mut().filter(|block| block.len() > BLOCK_KEPT_BYTES).for_each(|block| *block = Vec::new());
+    blocks
+        .iter_mut()
+        .filter(|block| block.len() > BLOCK_KEPT_BYTES)
+        .for_each(|block| *block = AlignedBuf::default());
     BLOCKS.set(blocks);
     Ok(())
 }
 
 /// Reads a span of a source into the front of `block`, which is made larger if it must be.
-fn read_span(source: &PlanSource, from: u64, to: u64, block: &mut Vec<u8>) -> Result<(), DiskError> {
+fn read_span(
+    source: &PlanSource,
+    from: u64,
+    to: u64,
+    block: &mut AlignedBuf,
+) -> Result<(), DiskError> {
     let wanted = usize::try_from(to.saturating_sub(from)).unwrap_or(0);
-    if block.len() < wanted {
-        block.resize(wanted, 0);
-    }
-    let buf = block.get_mut(..wanted).unwrap_or(&mut []);
+    block.grow(wanted);
+    let buf = block.get_mut().get_mut(..wanted).unwrap_or(&mut []);
     if source.contents.read_at(buf, source.first + from)? < wanted {
-        let gone = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the file is shorter than it was");
+        let gone = std::io::Error::new(
+            std::io::ErrorKind::UnexpectedEof,
+            "the file is shorter than it was",
+        );
         return Err(DiskError::io(source.contents.path(), gone));
     }
     Ok(())

@@ -157,8 +157,7 @@ impl Session {
         }
         let mut files = Vec::new();
         for file in self.of_kind(|kind| matches!(kind, DataKind::Chunks | DataKind::LegacyBytes)) {
-            let Some(contents) = self.readable(file, self.contents(file))?
-            else {
+            let Some(contents) = self.readable(file, self.contents(file))? else {
                 continue;
             };
             let offset = file.file.name.number;
