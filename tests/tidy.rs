@@ -58,7 +58,7 @@ const UNSAFE_FILES: &[&str] = &["src/mount/sys.rs"];
 /// What may lie at the top of the repository.
 #[rustfmt::skip]
 const TOP: &[&str] = &[
-    ".ci", ".gitignore", "Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "clippy.toml", "docs", "scripts", "src", "tests",
+    ".ci", ".gitignore", "Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "docs", "scripts", "src", "tests",
 ];
 
 /// Names that say nothing of what is inside.

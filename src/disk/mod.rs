@@ -7,12 +7,14 @@
 mod aligned;
 mod cache;
 mod catalog;
+mod catalog_state;
 mod disk_error;
 mod folder;
 mod lanes;
 mod packed;
 mod scan;
 mod share;
+mod spill;
 mod storage;
 mod table;
 
@@ -22,7 +24,8 @@ pub use catalog::{Catalog, DailyFile, SessionInfo, SessionNo};
 pub use disk_error::DiskError;
 pub use folder::{Accepts, Folder, FolderNo, Origin};
 pub use lanes::{Disk, OpenFile};
-pub use packed::{Contents, Member, UnpackStore};
+pub use packed::{Contents, Member};
 pub use share::Share;
+pub use spill::UnpackStore;
 pub use storage::{EntryKind, FileStat, SourceFile, Storage};
 pub use table::FileRef;

@@ -4,10 +4,6 @@
 //! ones into an unnamed file on the local disk, which is gone with the process however it ends. A file that
 //! grows is unpacked further from where it was; whatever of it cannot be decoded is damage beside the good bytes.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::format::{Damage, SinkFull, UnpackSink, Unpacker, Wound, is_gzip};
@@ -15,45 +11,13 @@ use crate::format::{Damage, SinkFull, UnpackSink, Unpacker, Wound, is_gzip};
 use super::cache::Cost;
 use super::disk_error::DiskError;
 use super::lanes::{Disk, OpenFile};
+use super::spill::{Spill, UnpackStore};
 use super::storage::FileStat;
 
-/// Unpacked bytes kept in memory; more go to the local disk.
-const MEMORY_MAX: usize = 256 << 10;
 /// What a decoder holds while more may come.
 const DECODER_BYTES: usize = 200 << 10;
 /// Bytes read from the share at a time while unpacking.
 const READ_BYTES: usize = 256 << 10;
-
-/// Where unpacked files go, and how much of the local disk they may take.
-#[derive(Debug)]
-pub struct UnpackStore {
-    dir: PathBuf,
-    limit_bytes: u64,
-    used_bytes: AtomicU64,
-}
-
-impl UnpackStore {
-    /// Unnamed files in `dir`, `limit_bytes` in all.
-    pub fn new(dir: PathBuf, limit_bytes: u64) -> Arc<Self> {
-        Arc::new(UnpackStore {
-            dir,
-            limit_bytes,
-            used_bytes: AtomicU64::new(0),
-        })
-    }
-
-    fn take(&self, bytes: u64) -> Result<(), SinkFull> {
-        let grown = self
-            .used_bytes
-            .fetch_add(bytes, Ordering::Relaxed)
-            .saturating_add(bytes);
-        if grown > self.limit_bytes {
-            self.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            return Err(SinkFull);
-        }
-        Ok(())
-    }
-}
 
 /// A gzip member, or the whole of a plain file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -82,6 +46,7 @@ struct State {
 enum Bytes {
     Plain(Arc<OpenFile>),
     Unpacked {
+        file: Arc<OpenFile>,
         store: Spill,
         /// None once it has settled: its state is worth 50 KiB.
         unpacker: Option<Box<Unpacker>>,
@@ -133,10 +98,8 @@ impl Contents {
                 state.len_bytes = stat.size;
                 state.stat = stat;
             }
-            Bytes::Unpacked { store, .. } => {
-                let Some(file) = store.source.clone() else {
-                    return Ok(false);
-                };
+            Bytes::Unpacked { file, .. } => {
+                let file = file.clone();
                 state.feed_from(&file, stat, &self.path)?;
             }
         }
@@ -156,13 +119,16 @@ impl Contents {
             len_bytes,
             ..
         } = &mut *state;
-        let Bytes::Unpacked { store, unpacker } = bytes else {
+        let Bytes::Unpacked {
+            store, unpacker, ..
+        } = bytes
+        else {
             return Ok(());
         };
         let Some(mut decoder) = unpacker.take() else {
             return Ok(());
         };
-        let limit_bytes = store.owner.limit_bytes;
+        let limit_bytes = store.limit_bytes();
         let settled = decoder.settle(&mut Sink {
             store,
             members,
@@ -173,7 +139,7 @@ impl Contents {
             limit_bytes,
         })?;
         damage.extend(decoder.end_damage());
-        store.memory.shrink_to_fit();
+        store.shrink();
         *len_bytes = store.len_bytes();
         Ok(())
     }
@@ -254,11 +220,13 @@ impl Contents {
                 memory_bytes: own,
                 disk_bytes: 0,
             },
-            Bytes::Unpacked { store, unpacker } => {
+            Bytes::Unpacked {
+                store, unpacker, ..
+            } => {
                 let decoder = if unpacker.is_some() { DECODER_BYTES } else { 0 };
                 Cost {
-                    memory_bytes: own + decoder + store.memory.capacity(),
-                    disk_bytes: store.spilled_bytes,
+                    memory_bytes: own + decoder + store.memory_bytes(),
+                    disk_bytes: store.disk_bytes(),
                 }
             }
         }
@@ -296,6 +264,7 @@ impl State {
         }
         let store = Spill::new(unpack.clone());
         let bytes = Bytes::Unpacked {
+            file: file.clone(),
             store,
             unpacker: Some(Box::new(Unpacker::new())),
         };
@@ -320,11 +289,12 @@ impl State {
         let Bytes::Unpacked {
             store,
             unpacker: Some(unpacker),
+            ..
         } = &mut self.bytes
         else {
             return Ok(());
         };
-        store.source = Some(file.clone());
+
         let mut packed = vec![
             0_u8;
             READ_BYTES
@@ -350,104 +320,13 @@ impl State {
             if fed.is_err() {
                 return Err(DiskError::TooLarge {
                     path: path.to_owned(),
-                    limit_bytes: sink.store.owner.limit_bytes,
+                    limit_bytes: sink.store.limit_bytes(),
                 });
             }
         }
         self.len_bytes = store.len_bytes();
         self.stat = stat;
         Ok(())
-    }
-}
-
-/// Unpacked bytes: the first in memory, or all in an unnamed local file once there are many.
-#[derive(Debug)]
-struct Spill {
-    owner: Arc<UnpackStore>,
-    source: Option<Arc<OpenFile>>,
-    /// All bytes, or, once spilled, those not yet written.
-    memory: Vec<u8>,
-    file: Option<File>,
-    spilled_bytes: u64,
-}
-
-impl Spill {
-    fn new(owner: Arc<UnpackStore>) -> Self {
-        Spill {
-            owner,
-            source: None,
-            memory: Vec::new(),
-            file: None,
-            spilled_bytes: 0,
-        }
-    }
-
-    fn len_bytes(&self) -> u64 {
-        self.spilled_bytes + self.memory.len() as u64
-    }
-
-    fn push(&mut self, bytes: &[u8]) -> Result<(), SinkFull> {
-        if self.file.is_none() {
-            if self.memory.len() + bytes.len() <= MEMORY_MAX {
-                self.memory.extend_from_slice(bytes);
-                return Ok(());
-            }
-            let file = tempfile::tempfile_in(&self.owner.dir);
-            self.file = Some(file.map_err(|error| self.no_room(&error))?);
-            let memory = std::mem::take(&mut self.memory);
-            self.write(&memory)?;
-        }
-        self.write(bytes)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<(), SinkFull> {
-        self.owner.take(bytes.len() as u64)?;
-        let written = self
-            .file
-            .as_ref()
-            .map_or(Ok(()), |file| file.write_all_at(bytes, self.spilled_bytes));
-        self.spilled_bytes += bytes.len() as u64;
-        written.map_err(|error| self.no_room(&error))
-    }
-
-    fn no_room(&self, error: &std::io::Error) -> SinkFull {
-        tracing::error!(dir = %self.owner.dir.display(), %error, "no room to unpack");
-        SinkFull
-    }
-
-    fn read_at(&self, buf: &mut [u8], offset_bytes: u64) -> std::io::Result<usize> {
-        let mut done = 0;
-        if let Some(file) = self
-            .file
-            .as_ref()
-            .filter(|_| offset_bytes < self.spilled_bytes)
-        {
-            let inside = usize::try_from(self.spilled_bytes - offset_bytes)
-                .unwrap_or(usize::MAX)
-                .min(buf.len());
-            if let Some(part) = buf.get_mut(..inside) {
-                file.read_exact_at(part, offset_bytes)?;
-                done = inside;
-            }
-        }
-        let at = (offset_bytes + done as u64).saturating_sub(self.spilled_bytes);
-        let rest = usize::try_from(at)
-            .ok()
-            .and_then(|at| self.memory.get(at..))
-            .unwrap_or(&[]);
-        let count = rest.len().min(buf.len() - done);
-        if let (Some(to), Some(from)) = (buf.get_mut(done..done + count), rest.get(..count)) {
-            to.copy_from_slice(from);
-        }
-        Ok(done + count)
-    }
-}
-
-impl Drop for Spill {
-    fn drop(&mut self) {
-        self.owner
-            .used_bytes
-            .fetch_sub(self.spilled_bytes, Ordering::Relaxed);
     }
 }
 

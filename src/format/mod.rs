@@ -28,4 +28,5 @@ mod stops;
 mod unparsed;
 
 #[cfg(test)]
+#[path = "tests/fixtures.rs"]
 mod fixtures;

@@ -2,8 +2,7 @@
 
 use fuser::Errno;
 
-use crate::disk::DiskError;
-use crate::view::ViewError;
+use crate::view::{DiskError, ViewError};
 
 /// What the caller of a system call sees.
 pub fn errno(error: &ViewError) -> Errno {

@@ -3,50 +3,26 @@
 //! Each request first tries the view without waiting; what would wait for the share goes to the pool.
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
 
 use fuser::{
-    Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
-    KernelConfig, LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus,
-    ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, Request,
+    Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, InitFlags, KernelConfig,
+    LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
+    ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, Request,
 };
 
-use crate::view::{Attr, Node, NodeKind, OpenMode, Opened, Ttl, View, ViewError, Wait, part_of};
+use crate::view::{Node, OpenMode, View, ViewError, Wait, part_of};
 
+use super::answers::{Ownership, Shared, now_ns, ttl};
 use super::errno::errno;
 use super::pool::Pool;
-
-/// Owner and modes of what the mount shows.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Ownership {
-    /// User ID.
-    pub uid: u32,
-    /// Group ID.
-    pub gid: u32,
-    /// Mode of files.
-    pub file_mode: u16,
-    /// Mode of directories.
-    pub dir_mode: u16,
-}
 
 /// The file system that fuser calls.
 #[derive(Debug)]
 pub struct AuditFs {
     shared: Arc<Shared>,
     pool: Pool,
-}
-
-#[derive(Debug)]
-struct Shared {
-    view: Arc<View>,
-    owner: Ownership,
-    /// Texts of files that are made at opening. Other files are read by inode number, so nothing is lost with a handle.
-    texts: Mutex<HashMap<u64, Arc<str>>>,
-    next_handle: AtomicU64,
 }
 
 thread_local! {
@@ -61,14 +37,8 @@ const READAHEAD_BYTES: u32 = 1 << 20;
 impl AuditFs {
     /// The file system over `view`.
     pub fn new(view: Arc<View>, owner: Ownership, pool: Pool) -> Self {
-        let shared = Shared {
-            view,
-            owner,
-            texts: Mutex::default(),
-            next_handle: AtomicU64::new(1),
-        };
         AuditFs {
-            shared: Arc::new(shared),
+            shared: Arc::new(Shared::new(view, owner)),
             pool,
         }
     }
@@ -92,106 +62,6 @@ impl AuditFs {
             }
             other => send(reply, other.map_err(|error| errno(&error))),
         }
-    }
-}
-
-impl Shared {
-    fn attr(&self, ino: INodeNo, wait: Wait) -> Result<Attr, ViewError> {
-        self.view.attr(&self.view.node(ino.0)?, wait, now_ns())
-    }
-
-    fn file_attr(&self, attr: &Attr) -> FileAttr {
-        let time = time_of(attr.mtime_ns);
-        let (kind, perm) = match attr.kind {
-            NodeKind::Directory => (FileType::Directory, self.owner.dir_mode),
-            NodeKind::File => (FileType::RegularFile, self.owner.file_mode),
-            NodeKind::Symlink => (FileType::Symlink, 0o777),
-        };
-        FileAttr {
-            ino: INodeNo(attr.ino),
-            size: attr.size,
-            blocks: attr.size.div_ceil(512),
-            atime: time,
-            mtime: time,
-            ctime: time,
-            crtime: time,
-            kind,
-            perm,
-            nlink: attr.nlink,
-            uid: self.owner.uid,
-            gid: self.owner.gid,
-            rdev: 0,
-            blksize: 128 << 10,
-            flags: 0,
-        }
-    }
-
-    fn open(&self, ino: INodeNo, wait: Wait) -> Result<Opened, ViewError> {
-        self.view.open(&self.view.node(ino.0)?, wait, now_ns())
-    }
-
-    fn keep_text(&self, text: Option<Arc<str>>) -> FileHandle {
-        let Some(text) = text else {
-            return FileHandle(0);
-        };
-        let handle = self.next_handle.fetch_add(1, Ordering::Relaxed);
-        self.texts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(handle, text);
-        FileHandle(handle)
-    }
-
-    fn text(&self, handle: FileHandle) -> Option<Arc<str>> {
-        self.texts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&handle.0)
-            .cloned()
-    }
-
-    /// `.`, `..` and the entries from place `offset` on. Places of entries are behind those two.
-    fn list(
-        &self,
-        ino: INodeNo,
-        offset: u64,
-        mut add: impl FnMut(u64, &Attr, &str) -> bool,
-    ) -> Result<(), ViewError> {
-        let node = self.view.node(ino.0)?;
-        let now = now_ns();
-        for (place, name) in [(0, "."), (1, "..")] {
-            let attr = Attr {
-                ino: ino.0,
-                ttl: Ttl::Unknown,
-                ..unknown(ino.0, NodeKind::Directory)
-            };
-            if place >= offset && add(place + 1, &attr, name) {
-                return Ok(());
-            }
-        }
-        self.view
-            .list(&node, offset.saturating_sub(2), now, |entry| {
-                let Ok(ino) = self.view.ino(&entry.node) else {
-                    return true;
-                };
-                let attr = self
-                    .view
-                    .attr(&entry.node, Wait::Never, now)
-                    .unwrap_or_else(|_| unknown(ino, entry.kind));
-                !add(entry.next + 2, &attr, &entry.name)
-            })
-    }
-}
-
-/// Attributes of a name that nobody has looked at: the kernel asks again before it believes them.
-fn unknown(ino: u64, kind: NodeKind) -> Attr {
-    Attr {
-        ino,
-        kind,
-        size: 0,
-        mtime_ns: 0,
-        nlink: 1,
-        ttl: Ttl::Unknown,
     }
 }
 
@@ -322,11 +192,7 @@ impl Filesystem for AuditFs {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
-        self.shared
-            .texts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&fh.0);
+        self.shared.forget_text(fh);
         reply.ok();
     }
 
@@ -424,30 +290,4 @@ impl Filesystem for AuditFs {
             }
         });
     }
-}
-
-/// How long the kernel may believe attributes (DESIGN 5).
-fn ttl(ttl: Ttl) -> Duration {
-    match ttl {
-        Ttl::Unknown => Duration::ZERO,
-        Ttl::Live => Duration::from_secs(1),
-        Ttl::Sealed => Duration::from_secs(3600),
-    }
-}
-
-fn time_of(ns: i64) -> SystemTime {
-    let offset = Duration::from_nanos(ns.unsigned_abs());
-    if ns < 0 {
-        UNIX_EPOCH - offset
-    } else {
-        UNIX_EPOCH + offset
-    }
-}
-
-/// Now, nanoseconds since 1970.
-pub fn now_ns() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }

@@ -4,6 +4,7 @@
 //! [`serve`] answers requests on it until it is unmounted. Threads that take requests from the kernel answer from
 //! memory only; whatever needs the share runs in a pool.
 
+mod answers;
 mod attach;
 mod errno;
 mod fs;
@@ -12,8 +13,8 @@ mod mount_table;
 mod pool;
 mod serve;
 
+pub use answers::{Ownership, now_ns};
 pub use attach::{AttachOptions, attach, detach};
-pub use fs::{Ownership, now_ns};
 pub use mount_error::MountError;
 pub use mount_table::{MountEntry, find_mount};
 pub use serve::{ServeOptions, Service, batch_time, serve};

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use fuser::{Config, INodeNo, Notifier, Session, SessionACL};
 
-use crate::reader::BatchTime;
-use crate::view::{Changes, Node, SessionPart, View};
+use crate::view::{BatchTime, Changes, Node, SessionPart, View};
 
-use super::fs::{AuditFs, Ownership, now_ns};
+use super::answers::{Ownership, now_ns};
+use super::fs::AuditFs;
 use super::mount_error::MountError;
 use super::mount_table::find_mount;
 use super::pool::Pool;

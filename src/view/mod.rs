@@ -21,3 +21,7 @@ pub use node::{Node, SessionPart};
 pub use open::{OpenMode, Opened, part_of};
 pub use tree::{Changes, View, Wait};
 pub use view_error::ViewError;
+
+// Words of the layers below that the mount needs, so that it knows the view only.
+pub use crate::disk::DiskError;
+pub use crate::reader::BatchTime;
