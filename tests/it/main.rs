@@ -7,4 +7,6 @@
 
 mod harness;
 
+mod fixtures;
+mod reading_a_day;
 mod reading_a_session;
