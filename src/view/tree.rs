@@ -194,10 +194,11 @@ impl View {
             (None, Wait::Never) => return Err(ViewError::WouldBlock),
             (None, Wait::Share) => self.noting(file.len_bytes())?,
         };
-        let ttl = if file.is_live() || !file.is_exact() {
-            Ttl::Live
-        } else {
-            Ttl::Sealed
+        let ttl = match (file.is_live(), file.is_exact()) {
+            // Opening it may correct the size (DESIGN 4.4): a kernel that believed this one would cut what is read then.
+            (false, false) => Ttl::Unknown,
+            (true, _) => Ttl::Live,
+            (false, true) => Ttl::Sealed,
         };
         Ok(Attr::file(ino, size, file.mtime_ns(), ttl))
     }

@@ -1,0 +1,210 @@
+//! A real mount by the real binary, which ends with the test, also when the test fails.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::programs::{Ran, run};
+use super::{Audit, wait_until};
+
+/// Runs auditfs.
+pub fn auditfs(args: &[&str]) -> Ran {
+    let mut all = vec![env!("CARGO_BIN_EXE_auditfs")];
+    all.extend(args);
+    run(&all)
+}
+
+/// See the module text.
+pub struct Mount {
+    dir: tempfile::TempDir,
+    source: PathBuf,
+    options: Vec<String>,
+    pid: i32,
+}
+
+impl Mount {
+    /// Mounts it, publishing at once.
+    pub fn of(audit: &Audit) -> Mount {
+        Mount::with(audit.path(), &["--settle", "0", "--poll", "200ms"])
+    }
+
+    /// Mounts a directory with these options.
+    pub fn with(source: &Path, options: &[&str]) -> Mount {
+        let mount = Mount {
+            dir: tempfile::Builder::new().prefix("mount").tempdir().unwrap(),
+            source: source.to_owned(),
+            options: options.iter().map(ToString::to_string).collect(),
+            pid: 0,
+        };
+        std::fs::create_dir(mount.point()).unwrap();
+        mount.mounted()
+    }
+
+    /// Ends the mount and makes it again, with the same state directory.
+    pub fn again(mut self) -> Mount {
+        self.end();
+        self.mounted()
+    }
+
+    fn mounted(mut self) -> Mount {
+        self.try_mount().ok();
+        self.pid = self.daemon();
+        self
+    }
+
+    /// Runs the mount command again.
+    pub fn try_mount(&self) -> Ran {
+        let (point, state) = (self.point(), self.state());
+        let mut args = vec![
+            "mount",
+            self.source.to_str().unwrap(),
+            point.to_str().unwrap(),
+            "--state-dir",
+            state.to_str().unwrap(),
+        ];
+        args.extend(self.options.iter().map(String::as_str));
+        auditfs(&args)
+    }
+
+    /// The mountpoint.
+    pub fn point(&self) -> PathBuf {
+        self.dir.path().join("mnt")
+    }
+
+    /// The state directory.
+    pub fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    /// A path below the mountpoint.
+    pub fn at(&self, path: &str) -> PathBuf {
+        self.point().join(path)
+    }
+
+    /// Reads a whole file.
+    #[track_caller]
+    pub fn read(&self, path: &str) -> Vec<u8> {
+        std::fs::read(self.at(path))
+            .unwrap_or_else(|error| panic!("{path}: {error}\n{}", self.log()))
+    }
+
+    /// Reads a whole file as text.
+    #[track_caller]
+    pub fn text(&self, path: &str) -> String {
+        String::from_utf8(self.read(path)).unwrap()
+    }
+
+    /// Reads a JSON file.
+    #[track_caller]
+    pub fn json(&self, path: &str) -> serde_json::Value {
+        serde_json::from_slice(&self.read(path)).unwrap()
+    }
+
+    /// A file's size as stat says.
+    #[track_caller]
+    pub fn size(&self, path: &str) -> u64 {
+        std::fs::metadata(self.at(path)).unwrap().size()
+    }
+
+    /// The names in a directory, sorted.
+    #[track_caller]
+    pub fn names(&self, path: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.at(path)).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// The daemon's process.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// The most memory that the daemon ever had resident, bytes.
+    pub fn peak_memory_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib: u64 = line
+            .unwrap()
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .unwrap();
+        kib << 10
+    }
+
+    /// Kills the daemon with a signal, if it is still the one that was started here.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.pid).unwrap();
+        let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else {
+            return;
+        };
+        let words = std::fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
+        if String::from_utf8_lossy(&words).contains(self.point().to_str().unwrap()) {
+            let _ = pidfd_send_signal(&process, signal);
+        }
+    }
+
+    /// Whether the daemon is there.
+    pub fn is_alive(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        // A zombie is gone: nobody may have waited for it yet.
+        let state = stat
+            .rsplit_once(')')
+            .map_or("", |(_, rest)| rest.trim_start());
+        !state.is_empty() && !state.starts_with('Z')
+    }
+
+    /// Waits for the daemon's end.
+    #[track_caller]
+    pub fn wait_for_end(&self) {
+        wait_until(Duration::from_secs(10), "the daemon ends", || {
+            !self.is_alive()
+        });
+    }
+
+    /// What the daemon logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.state().join("mount.log")).unwrap_or_default()
+    }
+
+    fn daemon(&self) -> i32 {
+        let status = self.json(".auditfs/status.json");
+        i32::try_from(status.get("pid").unwrap().as_i64().unwrap()).unwrap()
+    }
+
+    fn is_mounted(&self) -> bool {
+        let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let point = self.point();
+        table
+            .lines()
+            .any(|line| line.split(' ').nth(4) == point.to_str())
+    }
+
+    fn end(&mut self) {
+        let point = self.point();
+        let point = point.to_str().unwrap();
+        if self.is_mounted() {
+            auditfs(&["umount", point]);
+        }
+        if self.is_mounted() {
+            run(&["fusermount3", "-u", "-z", "--", point]);
+        }
+        if self.pid != 0 && self.is_alive() {
+            self.signal(Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("log of the daemon:\n{}", self.log());
+        }
+        self.end();
+    }
+}

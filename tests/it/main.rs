@@ -1,0 +1,12 @@
+//! Promises to the admin, each kept by the real binary on a real mount: one file here is one promise.
+//!
+//! `harness` holds the machinery. Nothing here sleeps to be lucky: whatever takes time is waited for with a deadline.
+
+// What these tests cannot read, write or run is a failed test.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod harness;
+
+mod fixtures;
+mod reading_a_day;
+mod reading_a_session;
