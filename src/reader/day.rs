@@ -9,8 +9,9 @@ use crate::event::Day;
 use super::audit_dir::AuditDir;
 use super::cut::cut;
 use super::day_plan::{DayPart, DayPlan};
+use super::intake::{BatchTime, Intake};
 use super::planned::PlanSource;
-use super::tail::{BatchTime, Intake, Tail};
+use super::tail::Tail;
 
 /// How long a scan may take before a day that grows is published without waiting for it.
 const SCAN_PATIENCE: Duration = Duration::from_secs(3600);
@@ -245,6 +246,7 @@ impl DayFile {
                     new.file.origin.as_str().into(),
                     new.file.name.as_str().into(),
                     from,
+                    None,
                 );
             }
             if intake
@@ -255,10 +257,11 @@ impl DayFile {
             }
         }
         let mut inner = self.lock();
-        let published = inner
-            .tail
-            .get_or_insert_with(Tail::default)
-            .publish(&mut intake, at);
+        let tail = inner.tail.get_or_insert_with(Tail::default);
+        let batch = intake.settled(at, tail.newest);
+        let published = !batch.is_empty();
+        tail.publish(&intake, &batch);
+        intake.commit(&batch);
         if published {
             inner.mtime_ns = inner.mtime_ns.max(at.now_ns);
         }

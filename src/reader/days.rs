@@ -9,7 +9,7 @@ use crate::event::{Day, EventTime};
 use super::audit_dir::AuditDir;
 use super::cut::{Cut, cut};
 use super::day::{DayFile, DayRange};
-use super::tail::BatchTime;
+use super::intake::BatchTime;
 
 /// A day is expected to grow until this long after its end, nanoseconds: servers' clocks differ, writers flush late.
 const LIVE_AFTER_NS: i64 = 3600 * 1_000_000_000;
