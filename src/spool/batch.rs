@@ -12,7 +12,7 @@ use super::source_mark::SourceMark;
 use super::spool_error::SpoolError;
 
 /// Bytes held in memory; a longer batch is written out in pieces of this size.
-const PIECE_BYTES: usize = 1 << 20;
+const PIECE_BYTES: usize = if cfg!(test) { 4 << 10 } else { 1 << 20 };
 
 /// See the module text. Holds the whole lines of one batch in the order of publication.
 #[derive(Debug)]
@@ -82,6 +82,7 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// [`SpoolError::Io`] of a write or fsync, [`SpoolError::Poisoned`] if a piece had failed before.
     pub fn publish(mut self, marks: &[SourceMark], facts: BatchFacts) -> Result<(), SpoolError> {
+        self.day.check_usable()?;
         let first = self.day.history.now.next;
         let entry = Entry {
             first,
@@ -170,6 +171,7 @@ impl<'a> Batch<'a> {
     /// Writes out what is held.
     fn write_piece(&mut self) -> Result<(), SpoolError> {
         let day = &mut *self.day;
+        day.check_usable()?;
         let first = day.history.now.next;
         if matches!(self.way, Way::Held) {
             self.way = if day.history.entries().next().is_none() {

@@ -10,13 +10,13 @@ use super::batch::Batch;
 use super::day_bytes::DayBytes;
 use super::history::{BatchFacts, History};
 use super::journal::{DayNames, Journal};
-use super::recovery::{copy_span, good_entries};
+use super::recovery::{copy_span, good_entries, rewrite};
 use super::replay::Span;
 use super::source_mark::SourceMark;
 use super::spool_error::SpoolError;
 
 /// A journal that has grown by so much is written anew, without the bytes in it.
-const COMPACT_BYTES: u64 = 16 << 20;
+const COMPACT_BYTES: u64 = if cfg!(test) { 32 << 10 } else { 16 << 20 };
 
 /// See the module text. Dropping it loses nothing.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub struct DaySpool {
     pub(super) history: History,
     /// Bytes of the journal that may not be durable in the data file yet.
     pub(super) unsynced: Vec<Span>,
+    /// After a restart: where the batch begins in the journal whose fsync may have failed before.
+    pub(super) unconfirmed_from: Option<u64>,
     pub(super) bytes: Arc<DayBytes>,
     /// The error after which the descriptors are not trusted.
     pub(super) poisoned: Option<String>,
@@ -56,6 +58,7 @@ impl DaySpool {
             data,
             history,
             unsynced,
+            unconfirmed_from: None,
             bytes,
             poisoned: None,
             stray: false,
@@ -133,12 +136,21 @@ impl DaySpool {
     pub fn batch(&mut self) -> Result<Batch<'_>, SpoolError> {
         self.check_usable()?;
         if self.stray {
-            let cut = self.journal.file.set_len(self.journal.len);
-            let cut = cut.and_then(|()| self.data.set_len(self.history.now.next));
+            let cut = self.cut_stray_bytes();
             self.or_poison(cut)?;
             self.stray = false;
         }
         Ok(Batch::new(self))
+    }
+
+    /// Durably as far as the data file goes: bytes in it that no record knows are how a restart notices damage.
+    fn cut_stray_bytes(&self) -> io::Result<()> {
+        self.journal.file.set_len(self.journal.len)?;
+        if self.data.len()? > self.history.now.next {
+            self.data.set_len(self.history.now.next)?;
+            self.data.sync()?;
+        }
+        Ok(())
     }
 
     /// Whether a write has failed, so that nothing can be published before [`DaySpool::reopen`].
@@ -155,6 +167,9 @@ impl DaySpool {
     /// they were: then only a restart finds what is left.
     pub fn reopen(&mut self) -> Result<(), SpoolError> {
         let io = |error| SpoolError::io(&self.backend.path(&self.names.data), error);
+        if let Some(first) = self.unconfirmed_from {
+            rewrite(&*self.journal.file, first, self.journal.len).map_err(io)?;
+        }
         let data = self.backend.open(&self.names.data).map_err(io)?;
         for span in &self.unsynced {
             copy_span(&*self.journal.file, &*data, *span).map_err(io)?;
@@ -236,9 +251,10 @@ impl DaySpool {
         self.compact_at = journal.len + COMPACT_BYTES;
         self.journal = journal;
         self.unsynced.clear();
+        self.unconfirmed_from = None;
     }
 
-    fn check_usable(&self) -> Result<(), SpoolError> {
+    pub(super) fn check_usable(&self) -> Result<(), SpoolError> {
         match &self.poisoned {
             None => Ok(()),
             Some(reason) => Err(SpoolError::Poisoned {

@@ -46,6 +46,9 @@ mod spool_error;
 mod state_dir;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use alarm::Alarm;
 pub use batch::Batch;
 pub use day_bytes::DayBytes;

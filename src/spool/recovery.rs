@@ -37,7 +37,10 @@ pub(super) fn recover_day(
     };
     let mut replayed = replay(&*file, &id)?;
     let data_len = data.len()?;
-    if replayed.points.is_empty() && replayed.batches.is_empty() && !replayed.is_damaged {
+    // A torn first record has no bytes in the data file, and a long first batch in the data file no record.
+    let is_begun = data_len == 0 || file.len()? == HEADER_BYTES;
+    let is_empty = replayed.points.is_empty() && replayed.batches.is_empty();
+    if is_empty && is_begun && !replayed.is_damaged {
         remove_day(&**backend, day)?;
         return Ok((None, Vec::new()));
     }
@@ -47,6 +50,7 @@ pub(super) fn recover_day(
         alarms.extend(alarm);
         return Ok((none, alarms));
     }
+    let shown = shown_bytes(&*data, &*file, &replayed)?;
     let is_clean = alarm.is_none()
         && replayed.batches.is_empty()
         && replayed.len == file.len()?
@@ -57,18 +61,13 @@ pub(super) fn recover_day(
         .into_iter()
         .chain(replayed.batches)
         .for_each(|entry| history.push(entry));
-    let next = history.now.next;
     let mut journal = Journal::opened(file, id, replayed.len);
     if alarm.is_some() {
         journal.id.day_id = random_id()?;
     }
-    let shown = if is_clean {
-        next
-    } else {
-        whole_bytes(&*data, &history)?
-    };
     let backend = backend.clone();
     let mut spool = DaySpool::new(backend, names, journal, history, replayed.spans, shown)?;
+    spool.unconfirmed_from = Some(replayed.last_batch);
     let mut alarms: Vec<Alarm> = alarm.into_iter().collect();
     if !is_clean && let Err(error) = spool.reopen() {
         let reason = error.to_string();
@@ -86,6 +85,12 @@ pub(super) fn remove_day(backend: &dyn Backend, day: Day) -> io::Result<()> {
     for name in [&names.data, &names.journal_new] {
         backend.remove(name)?;
     }
+    backend.sync()
+}
+
+/// Removes what was set aside of a day.
+pub(super) fn remove_set_aside(backend: &dyn Backend, day: Day) -> io::Result<()> {
+    let names = DayNames::of(day);
     for name in [&names.data, &names.journal] {
         backend.remove(&DayNames::set_aside(name))?;
     }
@@ -98,13 +103,30 @@ pub(super) fn copy_span(
     data: &dyn SpoolFile,
     span: Span,
 ) -> io::Result<()> {
-    let mut buf = vec![0; span.len.min(READ_BYTES as u64) as usize];
+    copy(journal, span.journal_offset, data, span.data_offset, span.len)
+}
+
+/// Writes the end of a journal again as it is, so that an fsync has something to do: if one has failed before, its
+/// bytes count as written although they may not be.
+pub(super) fn rewrite(journal: &dyn SpoolFile, first: u64, next: u64) -> io::Result<()> {
+    copy(journal, first, journal, first, next.saturating_sub(first))?;
+    journal.sync()
+}
+
+fn copy(
+    from: &dyn SpoolFile,
+    from_offset: u64,
+    to: &dyn SpoolFile,
+    to_offset: u64,
+    len: u64,
+) -> io::Result<()> {
+    let mut buf = vec![0; len.min(READ_BYTES as u64) as usize];
     let mut done = 0;
-    while done < span.len {
-        let take = (span.len - done).min(buf.len() as u64) as usize;
+    while done < len {
+        let take = (len - done).min(buf.len() as u64) as usize;
         let part = buf.get_mut(..take).unwrap_or_default();
-        journal.read_exact_at(part, span.journal_offset + done)?;
-        data.write_at(part, span.data_offset + done)?;
+        from.read_exact_at(part, from_offset + done)?;
+        to.write_at(part, to_offset + done)?;
         done += take as u64;
     }
     Ok(())
@@ -172,6 +194,7 @@ fn find_damage(
         replayed.points.truncate(good);
         replayed.batches.clear();
         replayed.spans.clear();
+        replayed.last_batch = replayed.len;
         let kept_bytes = replayed.next();
         let lost_bytes = published.max(data_len) - kept_bytes;
         return Ok(Some(Alarm::DataLost {
@@ -190,10 +213,27 @@ fn find_damage(
 
 /// How far the data file holds what was published before anything is written to it: all that readers may have seen
 /// if only the process had died.
-fn whole_bytes(data: &dyn SpoolFile, history: &History) -> io::Result<u64> {
-    let entries: Vec<Entry> = history.entries().collect();
-    let good = good_entries(data, &entries)?;
-    Ok(entries.iter().take(good).last().map_or(0, |e| e.next))
+fn shown_bytes(
+    data: &dyn SpoolFile,
+    journal: &dyn SpoolFile,
+    replayed: &Replayed,
+) -> io::Result<u64> {
+    let mut whole = replayed.points.last().map_or(0, |point| point.next);
+    for span in &replayed.spans {
+        let (first, next) = (span.data_offset, span.data_offset + span.len);
+        let promised = crc_of(
+            journal,
+            span.journal_offset,
+            span.journal_offset + span.len,
+        )?;
+        if crc_of(data, first, next)? != promised {
+            break;
+        }
+        whole = next;
+    }
+    let batches = replayed.points.iter().chain(&replayed.batches);
+    let ends = batches.map(|batch| batch.next);
+    Ok(ends.filter(|next| *next <= whole).max().unwrap_or(0))
 }
 
 fn read_id(

@@ -28,6 +28,8 @@ pub(super) struct Replayed {
     pub(super) batches: Vec<Entry>,
     /// Where these bytes are.
     pub(super) spans: Vec<Span>,
+    /// Where the last batch begins in the journal. It alone may not have been confirmed.
+    pub(super) last_batch: u64,
     /// One past the last record that counts.
     pub(super) len: u64,
     /// A record that had been confirmed is broken: good ones of later batches lie behind it.
@@ -52,6 +54,7 @@ pub(super) fn replay(file: &dyn SpoolFile, id: &JournalId) -> io::Result<Replaye
     let journal_len = file.len()?;
     let mut offset = HEADER_BYTES;
     let mut replayed = Replayed {
+        last_batch: offset,
         len: offset,
         ..Replayed::default()
     };
@@ -75,6 +78,7 @@ pub(super) fn replay(file: &dyn SpoolFile, id: &JournalId) -> io::Result<Replaye
                 replayed.spans.append(&mut pieces);
                 replayed.spans.push(span(bytes));
                 replayed.batches.push(entry);
+                replayed.last_batch = replayed.len;
                 replayed.len = end;
             }
             Some(Record::Point { entry })

@@ -11,7 +11,7 @@ use super::backend::Backend;
 use super::day_spool::DaySpool;
 use super::history::History;
 use super::journal::{DayNames, Journal, JournalId};
-use super::recovery::{recover_day, remove_day};
+use super::recovery::{recover_day, remove_day, remove_set_aside};
 use super::spool_error::SpoolError;
 use super::state_dir::{SpoolId, StateDir, random_id};
 
@@ -127,7 +127,9 @@ impl Spool {
     /// Of the disk; the day may be gone or not, a restart says.
     pub fn remove(&self, day: DaySpool) -> Result<(), SpoolError> {
         let path = self.backend.path(&DayNames::of(day.day()).journal);
-        remove_day(&*self.backend, day.day()).map_err(|error| SpoolError::io(&path, error))
+        remove_day(&*self.backend, day.day())
+            .and_then(|()| remove_set_aside(&*self.backend, day.day()))
+            .map_err(|error| SpoolError::io(&path, error))
     }
 
     /// Bytes that the spool takes, with journals and what was set aside.
