@@ -8,7 +8,7 @@ mod generate;
 mod ls;
 mod mount;
 mod mount_options;
-//mod search;
+mod search;
 mod source;
 mod umount;
 mod values;
@@ -35,6 +35,8 @@ enum Command {
     Ls(ls::LsArgs),
     /// Print merged files without mounting.
     Cat(cat::CatArgs),
+    /// Print the newest records of all servers that match a query, as lines of JSON.
+    Search(search::SearchArgs),
     /// Write a realistic audit directory for trials, the same for the same seed.
     Generate(generate::GenerateArgs),
 }
@@ -56,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Umount(args) => umount::run(&args),
         Command::Ls(args) => ls::run(&args),
         Command::Cat(args) => cat::run(&args),
+        Command::Search(args) => search::run(&args),
         Command::Generate(args) => generate::run(args).map(|()| Outcome::Clean),
     };
     match result {
