@@ -8,6 +8,7 @@ pub mod cli;
 pub mod disk;
 pub mod event;
 pub mod format;
+pub mod log;
 pub mod merge;
 pub mod mount;
 pub mod reader;

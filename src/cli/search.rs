@@ -57,7 +57,11 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<Outcome> {
         out.write_all(b"\n")?;
     }
     out.flush()?;
-    Ok(if errors.is_empty() { Outcome::Clean } else { Outcome::Damage })
+    Ok(if errors.is_empty() {
+        Outcome::Clean
+    } else {
+        Outcome::Damage
+    })
 }
 
 fn first_moment(text: &str) -> Result<EventTime, String> {
@@ -90,17 +94,32 @@ mod tests {
 
     #[test]
     fn a_date_is_the_whole_day() {
-        check("2018-05-01", "2018-05-01T00:00:00Z", "2018-05-01T23:59:59.999999999Z");
+        check(
+            "2018-05-01",
+            "2018-05-01T00:00:00Z",
+            "2018-05-01T23:59:59.999999999Z",
+        );
     }
 
     #[test]
     fn a_time_is_that_moment() {
-        check("2018-05-01T02:00:00.5+02:00", "2018-05-01T00:00:00.5Z", "2018-05-01T00:00:00.5Z");
+        check(
+            "2018-05-01T02:00:00.5+02:00",
+            "2018-05-01T00:00:00.5Z",
+            "2018-05-01T00:00:00.5Z",
+        );
     }
 
     #[test]
     fn anything_else_is_refused() {
-        for text in ["", "yesterday", "2018-5-1", "2018-05-01T07:58", "2018-02-30", "1525161483"] {
+        for text in [
+            "",
+            "yesterday",
+            "2018-5-1",
+            "2018-05-01T07:58",
+            "2018-02-30",
+            "1525161483",
+        ] {
             assert!(first_moment(text).is_err(), "{text}");
         }
     }

@@ -35,7 +35,10 @@ pub fn search_events(days: &Days, request: &Request) -> Result<Found, SearchErro
     for day in list.iter().rev() {
         // No record of this day, or of any before it, is as late as this.
         let beyond = day.day().next().next().start();
-        if newest.full_from_ns().is_some_and(|oldest_ns| oldest_ns >= beyond.as_ns()) {
+        if newest
+            .full_from_ns()
+            .is_some_and(|oldest_ns| oldest_ns >= beyond.as_ns())
+        {
             break;
         }
         search_day(day, request, &mut newest)?;
@@ -47,8 +50,16 @@ pub fn search_events(days: &Days, request: &Request) -> Result<Found, SearchErro
 
 /// The dates of the days that may hold a record of the range. The earliest and the latest time stand for all beyond.
 fn dates_of(request: &Request) -> RangeInclusive<Day> {
-    let first = if request.from.is_zero() { Day::FIRST } else { Day::of(request.from).previous() };
-    let last = if request.to == EventTime::LATEST { Day::LAST } else { Day::of(request.to).next() };
+    let first = if request.from.is_zero() {
+        Day::FIRST
+    } else {
+        Day::of(request.from).previous()
+    };
+    let last = if request.to == EventTime::LATEST {
+        Day::LAST
+    } else {
+        Day::of(request.to).next()
+    };
     first..=last
 }
 
@@ -68,7 +79,11 @@ fn search_day(day: &DayFile, request: &Request, newest: &mut Newest) -> Result<(
         if is_object && matching.all() && (request.from..=request.to).contains(&time) {
             let sid = record.sid();
             let event_index = record.event_index();
-            let order = TimeAndIndex { time, sid: &sid, event_index };
+            let order = TimeAndIndex {
+                time,
+                sid: &sid,
+                event_index,
+            };
             newest.offer(order, day.day(), offset, line.len() as u64);
         }
         true
@@ -95,7 +110,9 @@ impl<'a> Record<'a> {
     }
 
     fn time(&self) -> EventTime {
-        text(self.time).and_then(EventTime::parse_rfc3339).unwrap_or(EventTime::ZERO)
+        text(self.time)
+            .and_then(EventTime::parse_rfc3339)
+            .unwrap_or(EventTime::ZERO)
     }
 
     fn sid(&self) -> std::borrow::Cow<'a, str> {
@@ -136,7 +153,11 @@ impl Found {
     /// # Errors
     /// Theirs, and [`SearchError::AnswerTooLong`] beyond [`ANSWER_BYTES_MAX`].
     pub fn all_lines(&self) -> Result<Vec<Vec<u8>>, SearchError> {
-        let total: u64 = self.places.iter().map(|place| place.len_bytes).fold(0, u64::saturating_add);
+        let total: u64 = self
+            .places
+            .iter()
+            .map(|place| place.len_bytes)
+            .fold(0, u64::saturating_add);
         if total > ANSWER_BYTES_MAX as u64 {
             return Err(SearchError::AnswerTooLong);
         }
@@ -150,7 +171,9 @@ impl Found {
         };
         let mut line = Vec::new();
         day.read_at(place.offset_bytes, place.len_bytes + 1, &mut line)?;
-        let whole = line.pop() == Some(b'\n') && line.len() as u64 == place.len_bytes && line.first() == Some(&b'{');
+        let whole = line.pop() == Some(b'\n')
+            && line.len() as u64 == place.len_bytes
+            && line.first() == Some(&b'{');
         if whole { Ok(line) } else { Err(changed) }
     }
 }

@@ -23,7 +23,10 @@ pub fn each_merged_line(
         let mut used = 0_usize;
         let fresh = block.get(carried..).unwrap_or(&[]);
         for newline in memchr::memchr_iter(b'\n', fresh).map(|at| carried + at) {
-            if !each(offset + used as u64, block.get(used..newline).unwrap_or(&[])) {
+            if !each(
+                offset + used as u64,
+                block.get(used..newline).unwrap_or(&[]),
+            ) {
                 return Ok(());
             }
             used = newline + 1;
@@ -69,7 +72,21 @@ mod tests {
     #[test]
     fn lines_longer_than_a_block_are_whole() {
         let block = BLOCK_BYTES as usize;
-        let text = [vec![b'x'; 2 * block + 5], b"\n".to_vec(), vec![b'y'; block - 7], b"\nz\n".to_vec()].concat();
-        check(&text, 9, &[(0, 2 * block + 5), (2 * BLOCK_BYTES + 6, block - 7), (3 * BLOCK_BYTES, 1)]);
+        let text = [
+            vec![b'x'; 2 * block + 5],
+            b"\n".to_vec(),
+            vec![b'y'; block - 7],
+            b"\nz\n".to_vec(),
+        ]
+        .concat();
+        check(
+            &text,
+            9,
+            &[
+                (0, 2 * block + 5),
+                (2 * BLOCK_BYTES + 6, block - 7),
+                (3 * BLOCK_BYTES, 1),
+            ],
+        );
     }
 }

@@ -13,13 +13,17 @@
 //! # Ok::<(), auditfs::search::QueryError>(())
 //! ```
 
+pub use encoding::QueryError;
+pub use event_of_line::event_of_line;
 pub use events::{Found, search_events};
 pub use merged_lines::each_merged_line;
-pub use query::{Query, QueryError};
+pub use query::Query;
 pub use request::{ANSWER_BYTES_MAX, DEFAULT_LIMIT, MAX_LIMIT, Request};
 pub use search_error::SearchError;
 pub use session_events::search_session_events;
 
+mod encoding;
+mod event_of_line;
 mod events;
 mod merged_lines;
 mod newest;

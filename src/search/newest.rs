@@ -40,21 +40,48 @@ pub(super) struct Newest {
 impl Newest {
     /// Keeps at most `limit` records.
     pub(super) fn new(limit: usize) -> Self {
-        Newest { limit, oldest_first: BinaryHeap::new() }
+        Newest {
+            limit,
+            oldest_first: BinaryHeap::new(),
+        }
     }
 
     /// Takes in one record.
-    pub(super) fn offer(&mut self, order: TimeAndIndex<'_>, day: Day, offset_bytes: u64, len_bytes: u64) {
+    pub(super) fn offer(
+        &mut self,
+        order: TimeAndIndex<'_>,
+        day: Day,
+        offset_bytes: u64,
+        len_bytes: u64,
+    ) {
         let time_ns = order.time.as_ns();
-        if self.full_from_ns().is_some_and(|oldest_ns| time_ns < oldest_ns) {
+        if self
+            .full_from_ns()
+            .is_some_and(|oldest_ns| time_ns < oldest_ns)
+        {
             return;
         }
-        let sid = if order.sid.len() > SID_BYTES_MAX { "" } else { order.sid };
+        let sid = if order.sid.len() > SID_BYTES_MAX {
+            ""
+        } else {
+            order.sid
+        };
         let event_index = order.event_index.0;
-        let place = Place { time_ns, sid: sid.into(), event_index, day, offset_bytes, len_bytes };
+        let place = Place {
+            time_ns,
+            sid: sid.into(),
+            event_index,
+            day,
+            offset_bytes,
+            len_bytes,
+        };
         if self.oldest_first.len() < self.limit {
             self.oldest_first.push(Reverse(place));
-        } else if let Some(mut oldest) = self.oldest_first.peek_mut().filter(|oldest| oldest.0 < place) {
+        } else if let Some(mut oldest) = self
+            .oldest_first
+            .peek_mut()
+            .filter(|oldest| oldest.0 < place)
+        {
             *oldest = Reverse(place);
         }
     }
@@ -67,7 +94,11 @@ impl Newest {
 
     /// The places kept, newest first.
     pub(super) fn into_places(self) -> Vec<Place> {
-        self.oldest_first.into_sorted_vec().into_iter().map(|Reverse(place)| place).collect()
+        self.oldest_first
+            .into_sorted_vec()
+            .into_iter()
+            .map(|Reverse(place)| place)
+            .collect()
     }
 }
 

@@ -29,7 +29,12 @@ impl Request {
     ///
     /// # Errors
     /// [`SearchError::Range`] if `to` is before `from`, [`SearchError::Limit`] beyond [`MAX_LIMIT`].
-    pub fn new(from: EventTime, to: EventTime, query: Query, limit: usize) -> Result<Request, SearchError> {
+    pub fn new(
+        from: EventTime,
+        to: EventTime,
+        query: Query,
+        limit: usize,
+    ) -> Result<Request, SearchError> {
         if to < from {
             return Err(SearchError::Range { from, to });
         }
@@ -38,13 +43,25 @@ impl Request {
             limit if limit > MAX_LIMIT => return Err(SearchError::Limit { limit }),
             limit => limit,
         };
-        Ok(Request { from, to, query, limit })
+        Ok(Request {
+            from,
+            to,
+            query,
+            limit,
+        })
     }
 
     /// The same times and limit with another query.
     pub fn with_query(&self, query: Query) -> Request {
-        let Request { from, to, limit, .. } = *self;
-        Request { from, to, query, limit }
+        let Request {
+            from, to, limit, ..
+        } = *self;
+        Request {
+            from,
+            to,
+            query,
+            limit,
+        }
     }
 
     /// At most so many records are wanted, the newest ones.
@@ -61,7 +78,9 @@ mod tests {
     fn check(from_ns: i64, to_ns: i64, limit: usize, expected: Result<usize, &str>) {
         let [from, to] = [from_ns, to_ns].map(EventTime::from_ns);
         let request = Request::new(from, to, Query::default(), limit);
-        let found = request.map(|request| request.limit()).map_err(|error| error.to_string());
+        let found = request
+            .map(|request| request.limit())
+            .map_err(|error| error.to_string());
         assert_eq!(found, expected.map_err(str::to_owned));
     }
 
@@ -73,12 +92,22 @@ mod tests {
     #[test]
     fn ten_thousand_are_the_most() {
         check(0, 1, 10_000, Ok(10_000));
-        check(0, 1, 10_001, Err("limit 10001 is too large; at most 10000 events can be asked for"));
+        check(
+            0,
+            1,
+            10_001,
+            Err("limit 10001 is too large; at most 10000 events can be asked for"),
+        );
     }
 
     #[test]
     fn a_range_runs_forward() {
         check(5, 5, 1, Ok(1));
-        check(1_000_000_000, 0, 1, Err("the range ends (1970-01-01T00:00:00Z) before it begins (1970-01-01T00:00:01Z)"));
+        check(
+            1_000_000_000,
+            0,
+            1,
+            Err("the range ends (1970-01-01T00:00:00Z) before it begins (1970-01-01T00:00:01Z)"),
+        );
     }
 }

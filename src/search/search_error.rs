@@ -5,7 +5,7 @@ use thiserror::Error;
 use crate::disk::DiskError;
 use crate::event::{Day, EventTime};
 
-use super::query::QueryError;
+use super::encoding::QueryError;
 use super::request::{ANSWER_BYTES_MAX, MAX_LIMIT};
 
 /// A search that cannot be answered, or not now.

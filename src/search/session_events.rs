@@ -3,9 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::disk::DiskError;
-use crate::event::{EventFields, EventName, Namespace, TimeAndIndex, field_name, sort_by_time_and_index};
+use crate::event::{
+    EventFields, EventName, Namespace, TimeAndIndex, field_name, sort_by_time_and_index,
+};
 use crate::reader::{AuditDir, Days, Sessions};
 
+use super::event_of_line::event_of_line;
 use super::events::search_events;
 use super::query::Query;
 use super::request::{ANSWER_BYTES_MAX, Request};
@@ -26,12 +29,14 @@ pub fn search_session_events(
     request: &Request,
     now_ns: i64,
 ) -> Result<Vec<EventFields>, SearchError> {
-    let query = Query::of_events(&[EventName::SessionStart.as_str(), EventName::SessionEnd.as_str()]);
+    let query = Query::of_events(&[
+        EventName::SessionStart.as_str(),
+        EventName::SessionEnd.as_str(),
+    ]);
     let request = request.with_query(query);
     let mut in_range = Vec::new();
     for line in search_events(days, &request)?.all_lines()? {
-        let event = EventFields::from_json(&line).ok();
-        in_range.extend(event.filter(|event| !event.get_string(field_name::SID).is_empty()));
+        in_range.push(event_of_line(&line));
     }
     let mut bytes = 0_usize;
     let added = |event: &EventFields| -> Result<Option<EventFields>, SearchError> {
@@ -40,7 +45,7 @@ pub fn search_session_events(
         if bytes > ANSWER_BYTES_MAX {
             return Err(SearchError::AnswerTooLong);
         }
-        Ok(start.and_then(|line| EventFields::from_json(&line).ok()))
+        Ok(start.map(|line| event_of_line(&line)))
     };
     let mut answer = pair(in_range, request.limit(), added)?;
     sort_by_time_and_index(&mut answer, TimeAndIndex::of);
@@ -54,14 +59,17 @@ fn pair(
     limit: usize,
     mut find_start: impl FnMut(&EventFields) -> Result<Option<EventFields>, SearchError>,
 ) -> Result<Vec<EventFields>, SearchError> {
-    let sid = |event: &EventFields| event.get_string(field_name::SID).to_owned();
     // Of a start recorded twice the older one counts.
-    let mut starts: HashMap<String, usize> = HashMap::new();
-    for (number, event) in events.iter().enumerate().filter(|(_, event)| is(event, EventName::SessionStart)) {
-        starts.insert(sid(event), number);
+    let mut starts: HashMap<(Namespace, String), usize> = HashMap::new();
+    for (number, event) in events
+        .iter()
+        .enumerate()
+        .filter(|(_, event)| is(event, EventName::SessionStart))
+    {
+        starts.insert(session_of(event), number);
     }
     let mut taken: HashSet<usize> = HashSet::new();
-    let mut found: HashMap<String, Option<EventFields>> = HashMap::new();
+    let mut found: HashMap<(Namespace, String), Option<EventFields>> = HashMap::new();
     let mut added = Vec::new();
     for (number, event) in events.iter().enumerate() {
         if taken.len() + added.len() >= limit {
@@ -71,24 +79,34 @@ fn pair(
         if !is(event, EventName::SessionEnd) || taken.len() + added.len() >= limit {
             continue;
         }
-        match starts.get(&sid(event)) {
+        match starts.get(&session_of(event)) {
             Some(start) => {
                 taken.insert(*start);
             }
-            None if found.contains_key(&sid(event)) => {}
+            None if found.contains_key(&session_of(event)) => {}
             None => {
                 let start = find_start(event)?;
                 added.extend(start.clone());
-                found.insert(sid(event), start);
+                found.insert(session_of(event), start);
             }
         }
     }
-    let in_range = events.into_iter().enumerate().filter(|(number, _)| taken.contains(number)).map(|(_, event)| event);
+    let in_range = events
+        .into_iter()
+        .enumerate()
+        .filter(|(number, _)| taken.contains(number))
+        .map(|(_, event)| event);
     Ok(in_range.chain(added).collect())
 }
 
 fn is(event: &EventFields, name: EventName) -> bool {
     event.get_type() == name.as_str()
+}
+
+/// An event without a namespace, or with one that cannot be, is of the default one.
+fn session_of(event: &EventFields) -> (Namespace, String) {
+    let namespace = Namespace::new(event.get_string(field_name::NAMESPACE)).unwrap_or_default();
+    (namespace, event.get_string(field_name::SID).to_owned())
 }
 
 /// The `session.start` line in the session's own events files.
@@ -98,9 +116,8 @@ fn start_of_session(
     end: &EventFields,
     now_ns: i64,
 ) -> Result<Option<Vec<u8>>, DiskError> {
-    let named = Namespace::new(end.get_string(field_name::NAMESPACE)).unwrap_or_default();
-    let sid = end.get_string(field_name::SID);
-    let Some(no) = dir.catalog().find(&named, sid) else {
+    let (namespace, sid) = session_of(end);
+    let Some(no) = dir.catalog().find(&namespace, &sid) else {
         return Ok(None);
     };
     match sessions.open(no, now_ns)? {
@@ -118,7 +135,11 @@ mod tests {
     fn check(events: &str, limit: usize, elsewhere: &str, expected: &str) {
         let event = |brief: &str| {
             let (name, sid) = brief.split_at(1);
-            let name = if name == "e" { EventName::SessionEnd } else { EventName::SessionStart };
+            let name = if name == "e" {
+                EventName::SessionEnd
+            } else {
+                EventName::SessionStart
+            };
             let mut event = EventFields::new();
             event.set(field_name::EVENT, name.as_str());
             event.set(field_name::SID, sid);
@@ -130,10 +151,18 @@ mod tests {
             Ok(elsewhere.contains(sid).then(|| event(&format!("s{sid}"))))
         };
         let brief = |event: &EventFields| {
-            let name = if is(event, EventName::SessionEnd) { "e" } else { "s" };
+            let name = if is(event, EventName::SessionEnd) {
+                "e"
+            } else {
+                "s"
+            };
             format!("{name}{}", event.get_string(field_name::SID))
         };
-        let found: Vec<String> = pair(events, limit, find).unwrap().iter().map(brief).collect();
+        let found: Vec<String> = pair(events, limit, find)
+            .unwrap()
+            .iter()
+            .map(brief)
+            .collect();
         assert_eq!(found.join(" "), expected);
     }
 

@@ -37,11 +37,25 @@ impl Dir {
     }
 
     fn search(&self, from: &str, to: &str, query: &str, limit: usize) -> Vec<EventFields> {
-        let to = if to.is_empty() { EventTime::LATEST } else { time(to) };
-        let from = if from.is_empty() { EventTime::ZERO } else { time(from) };
+        let to = if to.is_empty() {
+            EventTime::LATEST
+        } else {
+            time(to)
+        };
+        let from = if from.is_empty() {
+            EventTime::ZERO
+        } else {
+            time(from)
+        };
         let request = Request::new(from, to, Query::parse(query).unwrap(), limit).unwrap();
-        let lines = search_events(&self.days, &request).unwrap().all_lines().unwrap();
-        lines.iter().map(|line| EventFields::from_json(line).unwrap()).collect()
+        let lines = search_events(&self.days, &request)
+            .unwrap()
+            .all_lines()
+            .unwrap();
+        lines
+            .iter()
+            .map(|line| EventFields::from_json(line).unwrap())
+            .collect()
     }
 
     #[track_caller]
@@ -66,7 +80,11 @@ fn time(text: &str) -> EventTime {
 }
 
 fn marks_of(events: &[EventFields]) -> String {
-    events.iter().map(|event| event.get_string("m")).collect::<Vec<_>>().join(" ")
+    events
+        .iter()
+        .map(|event| event.get_string("m"))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Three days of two servers; the mark says what is what.
@@ -78,25 +96,42 @@ fn three_days() -> Dir {
              {\"event\":\"scp\",\"m\":\"a2\",\"time\":\"2018-05-01T10:00:00.5Z\"}\n\
              {\"event\":\"exec\",\"m\":\"early\",\"time\":\"2018-05-02T00:00:01Z\"}\n",
         ),
-        ("b/2018-05-01.00:00:00.log", "2018-05-01T09:00:00Z,exec,{\"m\":\"b1\"}\nnot json\n"),
+        (
+            "b/2018-05-01.00:00:00.log",
+            "2018-05-01T09:00:00Z,exec,{\"m\":\"b1\"}\nnot json\n",
+        ),
         (
             "b/2018-05-02.00:00:00.log",
             "{\"event\":\"exec\",\"m\":\"b2\",\"time\":\"2018-05-02T00:00:00Z\"}\n\
              {\"event\":\"exec\",\"m\":\"timeless\"}\n\
              {\"event\":\"exec\",\"m\":\"late\",\"time\":\"2018-05-01T23:59:59Z\"}\n",
         ),
-        ("a/2018-05-03.log", "{\"event\":\"exec\",\"m\":\"a3\",\"time\":\"2018-05-03T12:00:00Z\"}\n"),
+        (
+            "a/2018-05-03.log",
+            "{\"event\":\"exec\",\"m\":\"a3\",\"time\":\"2018-05-03T12:00:00Z\"}\n",
+        ),
     ])
 }
 
 #[test]
 fn the_newest_come_first_whatever_file_holds_them() {
-    three_days().check("", "", "event=exec&event=scp", 0, "a3 early b2 late a2 a1 b1 timeless");
+    three_days().check(
+        "",
+        "",
+        "event=exec&event=scp",
+        0,
+        "a3 early b2 late a2 a1 b1 timeless",
+    );
 }
 
 #[test]
 fn the_limit_counts_from_the_newest_on() {
-    for (limit, marks) in [(1, "a3"), (2, "a3 early"), (3, "a3 early b2"), (4, "a3 early b2 late")] {
+    for (limit, marks) in [
+        (1, "a3"),
+        (2, "a3 early"),
+        (3, "a3 early b2"),
+        (4, "a3 early b2 late"),
+    ] {
         three_days().check("", "", "event=exec", limit, marks);
     }
 }
@@ -104,9 +139,27 @@ fn the_limit_counts_from_the_newest_on() {
 #[test]
 fn the_range_is_of_the_events_not_of_the_files() {
     let dir = three_days();
-    dir.check("2018-05-01T10:00:00Z", "2018-05-01T23:59:59Z", "event=exec", 0, "late a1");
-    dir.check("2018-05-02T00:00:00Z", "2018-05-02T23:59:59Z", "", 0, "early b2");
-    dir.check("2018-05-01T10:00:00.5Z", "2018-05-01T10:00:00.5Z", "", 0, "a2");
+    dir.check(
+        "2018-05-01T10:00:00Z",
+        "2018-05-01T23:59:59Z",
+        "event=exec",
+        0,
+        "late a1",
+    );
+    dir.check(
+        "2018-05-02T00:00:00Z",
+        "2018-05-02T23:59:59Z",
+        "",
+        0,
+        "early b2",
+    );
+    dir.check(
+        "2018-05-01T10:00:00.5Z",
+        "2018-05-01T10:00:00.5Z",
+        "",
+        0,
+        "a2",
+    );
     dir.check("2019-05-01T00:00:00Z", "", "", 0, "");
 }
 
@@ -114,7 +167,13 @@ fn the_range_is_of_the_events_not_of_the_files() {
 fn a_line_that_could_not_be_read_is_found_by_its_own_name_only() {
     let dir = three_days();
     let found = dir.search("", "", "event=auditfs.unparsed", 0);
-    assert_eq!(found.iter().map(|event| event.get_string("raw")).collect::<Vec<_>>(), ["not json"]);
+    assert_eq!(
+        found
+            .iter()
+            .map(|event| event.get_string("raw"))
+            .collect::<Vec<_>>(),
+        ["not json"]
+    );
     assert_eq!(found[0].get_timestamp(), time("2018-05-01T09:00:00Z"));
     assert_eq!(dir.search("", "", "", 0).len(), 9);
 }
@@ -122,8 +181,15 @@ fn a_line_that_could_not_be_read_is_found_by_its_own_name_only() {
 #[test]
 fn one_time_on_two_servers_is_in_the_order_of_the_session() {
     // Teleport `auditlog_test.go`, TestSearchTwoAuthServersSameTime.
-    let line = |event: &str, ei: u32| format!("{{\"ei\":{ei},\"event\":\"session.{event}\",\"m\":\"{event}\",\"sid\":\"100\",\"time\":\"2018-05-01T10:00:00Z\"}}\n");
-    let dir = Dir::new(&[("a/2018-05-01.log", &line("end", 1)), ("b/2018-05-01.log", &line("start", 0))]);
+    let line = |event: &str, ei: u32| {
+        format!(
+            "{{\"ei\":{ei},\"event\":\"session.{event}\",\"m\":\"{event}\",\"sid\":\"100\",\"time\":\"2018-05-01T10:00:00Z\"}}\n"
+        )
+    };
+    let dir = Dir::new(&[
+        ("a/2018-05-01.log", &line("end", 1)),
+        ("b/2018-05-01.log", &line("start", 0)),
+    ]);
     dir.check("", "", "", 0, "end start");
     dir.check("", "", "", 1, "end");
     dir.check("", "", "foo=bar", 0, "");
@@ -137,12 +203,22 @@ fn an_end_is_paired_with_a_start_that_only_the_session_has() {
     let orphan = "{\"ei\":9,\"event\":\"session.end\",\"m\":\"orphan\",\"sid\":\"101\",\"time\":\"2018-05-03T11:00:00Z\"}\n";
     let dir = Dir::new(&[
         ("b/sessions/default/100-0.events", start),
-        ("b/sessions/default/100.index", "{\"file_name\":\"100-0.events\",\"type\":\"events\",\"index\":0,\"offset\":0}\n"),
+        (
+            "b/sessions/default/100.index",
+            "{\"file_name\":\"100-0.events\",\"type\":\"events\",\"index\":0,\"offset\":0}\n",
+        ),
         ("b/2018-05-03.log", &[end, orphan].concat()),
     ]);
     let sessions = Sessions::new(dir.dir.clone());
-    let request = Request::new(time("2018-05-03T00:00:00Z"), time("2018-05-04T00:00:00Z"), Query::default(), 0).unwrap();
-    let found = search_session_events(&dir.dir, &dir.days, &sessions, &request, time(NOW).as_ns()).unwrap();
+    let request = Request::new(
+        time("2018-05-03T00:00:00Z"),
+        time("2018-05-04T00:00:00Z"),
+        Query::default(),
+        0,
+    )
+    .unwrap();
+    let found =
+        search_session_events(&dir.dir, &dir.days, &sessions, &request, time(NOW).as_ns()).unwrap();
     assert_eq!(marks_of(&found), "orphan end start");
 }
 
@@ -152,7 +228,10 @@ fn a_day_whose_file_went_away_is_an_error_not_an_empty_answer() {
     std::fs::remove_file(dir.top.path().join("a/2018-05-03.log")).unwrap();
     let request = Request::new(EventTime::ZERO, EventTime::LATEST, Query::default(), 0).unwrap();
     let error = search_events(&dir.days, &request).unwrap_err();
-    assert!(error.to_string().starts_with("a/2018-05-03.log: "), "{error}");
+    assert!(
+        error.to_string().starts_with("a/2018-05-03.log: "),
+        "{error}"
+    );
 }
 
 proptest! {
