@@ -4,13 +4,15 @@
 //! it (DESIGN 4.3). A batch is first only looked at; its lines leave the intake when it has really been published, so
 //! that a full disk or a share that fails half-way loses nothing.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::disk::{Contents, DiskError, FileStat};
 use crate::event::EventTime;
 use crate::format::{LineForm, LineOrigin, read_line, shown_len};
-use crate::merge::{KWay, Plan};
+use crate::merge::{KWay, Plan, Use};
 
 use super::lines::{LineEnd, each_line};
 use super::planned::PlanSource;
@@ -48,13 +50,15 @@ struct IntakeSource {
     /// Time of the last held line that has one.
     last_time: Option<EventTime>,
     nul_since_ns: Option<i64>,
+    /// Lines that begin before this offset are left out if they are among these.
+    left_out: Option<(u64, Arc<HashSet<u64>>)>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct HeldLine {
     len: u64,
     time: Option<EventTime>,
-    shown: Option<u64>,
+    using: Use,
     arrived_ns: i64,
 }
 
@@ -88,9 +92,10 @@ impl Batch {
     /// Appends its lines to a plan whose sources are numbered as the intake's.
     pub fn append_to(&self, plan: &mut Plan) {
         for (source, line, before) in &self.lines {
-            match line.shown {
-                None => plan.copy(*source, line.len),
-                Some(shown) => plan.show(*source, line.len, shown, *before),
+            match line.using {
+                Use::Copied => plan.copy(*source, line.len),
+                Use::Shown { len_bytes, .. } => plan.show(*source, line.len, len_bytes, *before),
+                Use::Skipped => plan.skip(*source, line.len),
             }
         }
     }
@@ -139,10 +144,25 @@ impl Intake {
             time,
             last_time: time,
             nul_since_ns: None,
+            left_out: None,
         };
         match known.and_then(|at| self.sources.get_mut(at)) {
             Some(slot) => *slot = source,
             None => self.sources.push(source),
+        }
+    }
+
+    /// Whether the file at `path` is followed with exactly these contents.
+    pub fn follows(&self, path: &str, contents: &Arc<Contents>) -> bool {
+        let source = self.find(path).and_then(|at| self.sources.get(at));
+        source.is_some_and(|source| Arc::ptr_eq(&source.source.contents, contents))
+    }
+
+    /// Of the lines that the file at `path` has before `until`, those whose hashes (newline included) are among `lines` are
+    /// left out: a changed source repeats them.
+    pub fn leave_out(&mut self, path: &str, lines: Arc<HashSet<u64>>, until: u64) {
+        if let Some(source) = self.find(path).and_then(|at| self.sources.get_mut(at)) {
+            source.left_out = Some((until, lines));
         }
     }
 
@@ -193,21 +213,33 @@ impl Intake {
             }
             let before = source.last_time;
             let as_is = read.form == LineForm::Json && line.end == LineEnd::Newline;
-            let shown = (!as_is).then(|| {
-                let (server, file) = (&*source.source.server, &*source.source.file);
-                let origin = LineOrigin {
-                    server,
-                    file,
-                    offset_bytes: line.offset,
-                    time: before,
-                };
-                shown_len(line.bytes, read.form, &origin) as u64
+            let repeated = source.left_out.as_ref().is_some_and(|(until, lines)| {
+                line.offset < *until && as_is && lines.contains(&hash_of_line(line.bytes))
             });
+            let using = match (repeated, as_is) {
+                (true, _) => Use::Skipped,
+                (false, true) => Use::Copied,
+                (false, false) => {
+                    let (server, file) = (&*source.source.server, &*source.source.file);
+                    let origin = LineOrigin {
+                        server,
+                        file,
+                        offset_bytes: line.offset,
+                        time: before,
+                    };
+                    let len_bytes = shown_len(line.bytes, read.form, &origin) as u64;
+                    Use::Shown {
+                        len_bytes,
+                        time: before,
+                    }
+                }
+            };
+            let arrived_ns = at.now_ns;
             source.held.push_back(HeldLine {
                 len: line.len,
                 time: read.time,
-                shown,
-                arrived_ns: at.now_ns,
+                using,
+                arrived_ns,
             });
             source.taken += line.len;
             source.last_time = read.time.or(source.last_time);
@@ -312,4 +344,12 @@ impl Intake {
             }
         }
     }
+}
+
+/// The hash of a line with its newline.
+fn hash_of_line(line: &[u8]) -> u64 {
+    let mut hasher = Xxh3::new();
+    hasher.update(line);
+    hasher.update(b"\n");
+    hasher.digest()
 }

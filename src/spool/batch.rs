@@ -156,10 +156,8 @@ impl<'a> Batch<'a> {
         let next = entry.next;
         history.push(entry);
         day.journal.id.number += 1;
-        let journal =
-            Journal::write_beside(&*day.backend, &day.names, day.journal.id, &history).and_then(
-                |journal| journal.install(&*day.backend, &day.names).map(|()| journal),
-            );
+        let journal = Journal::write_beside(&*day.backend, &day.names, day.journal.id, &history)
+            .and_then(|journal| journal.install(&*day.backend, &day.names).map(|()| journal));
         let journal = day.or_poison(journal)?;
         day.history = history;
         day.begin_journal(journal);

@@ -188,11 +188,10 @@ impl DaySpool {
         let replaced =
             Journal::write_beside(backend, &self.names, id, &self.history).and_then(|journal| {
                 journal.install(backend, &self.names)?;
-                // Not before the new journal is there: bytes behind the end are how a restart notices damage.
-                if self.data.len()? > self.history.now.next {
-                    self.data.set_len(self.history.now.next)?;
-                    self.data.sync()?;
-                }
+                // Not before the new journal is there: bytes behind the end are how a restart notices damage. And always:
+                // a cut whose fsync has failed is done as far as this process can see.
+                self.data.set_len(self.history.now.next)?;
+                self.data.sync()?;
                 Ok(journal)
             });
         let journal = replaced

@@ -103,7 +103,13 @@ pub(super) fn copy_span(
     data: &dyn SpoolFile,
     span: Span,
 ) -> io::Result<()> {
-    copy(journal, span.journal_offset, data, span.data_offset, span.len)
+    copy(
+        journal,
+        span.journal_offset,
+        data,
+        span.data_offset,
+        span.len,
+    )
 }
 
 /// Writes the end of a journal again as it is, so that an fsync has something to do: if one has failed before, its
@@ -221,11 +227,7 @@ fn shown_bytes(
     let mut whole = replayed.points.last().map_or(0, |point| point.next);
     for span in &replayed.spans {
         let (first, next) = (span.data_offset, span.data_offset + span.len);
-        let promised = crc_of(
-            journal,
-            span.journal_offset,
-            span.journal_offset + span.len,
-        )?;
+        let promised = crc_of(journal, span.journal_offset, span.journal_offset + span.len)?;
         if crc_of(data, first, next)? != promised {
             break;
         }

@@ -48,13 +48,12 @@ struct Round {
 
 fn rounds() -> impl Strategy<Value = Vec<Round>> {
     let len = prop_oneof![1 => Just(0_usize), 8 => 1_usize..600, 2 => 600_usize..20_000];
-    let step = (len, 1_usize..4, prop::bool::weighted(0.1)).prop_map(|(len, pieces, is_dropped)| {
-        Step {
+    let step =
+        (len, 1_usize..4, prop::bool::weighted(0.1)).prop_map(|(len, pieces, is_dropped)| Step {
             len,
             pieces,
             is_dropped,
-        }
-    });
+        });
     let fault = prop_oneof![
         2 => Just(Fault::Die),
         1 => (1_u32..4).prop_map(Fault::Fail),

@@ -75,7 +75,10 @@ fn check_damage(place: &Place, id: u64, kept_bytes: u64, expected: Alarm) {
     let mut day = day.unwrap();
     assert_ne!(day.id(), id, "readers must begin anew");
     assert_eq!(day.len_bytes(), kept_bytes);
-    assert_eq!(day.mark("one", "2018-05-01.log"), Some(&mark_at(kept_bytes)));
+    assert_eq!(
+        day.mark("one", "2018-05-01.log"),
+        Some(&mark_at(kept_bytes))
+    );
     publish(&mut day, b"more\n");
     let id = day.id();
     drop((day, state));
@@ -94,7 +97,10 @@ fn a_restart_finds_everything() {
         let (_state, spool, day, alarms) = place.open();
         assert_eq!(alarms, []);
         let day = day.unwrap();
-        assert_eq!((day.id(), day.len_bytes(), day.mtime_ns()), (id, 1000, 1000));
+        assert_eq!(
+            (day.id(), day.len_bytes(), day.mtime_ns()),
+            (id, 1000, 1000)
+        );
         assert_eq!(
             fs::read(place.file("data")).unwrap().len() as u64,
             day.len_bytes()
@@ -253,10 +259,7 @@ struct SmallDisk(PathBuf);
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        drop(rustix::mount::unmount(
-            &self.0,
-            rustix::mount::UnmountFlags::DETACH,
-        ));
+        rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH).ok();
     }
 }
 
@@ -292,7 +295,10 @@ fn a_full_disk_stops_publication_and_nothing_else() {
             Err(error) => break error,
         }
     };
-    assert!(matches!(error, SpoolError::Io { .. } | SpoolError::Poisoned { .. }), "{error}");
+    assert!(
+        matches!(error, SpoolError::Io { .. } | SpoolError::Poisoned { .. }),
+        "{error}"
+    );
     assert!(day.is_poisoned() && day.reopen().is_err() && taken < 10);
     let mut read = Vec::new();
     day.bytes().read_at(0, 300_000, &mut read).unwrap();

@@ -147,7 +147,7 @@ impl Disk {
         self.random % limit.max(1)
     }
 
-    /// `Ok` if the call goes well, else the error and whether a part of it is done.
+    /// Counts a call that changes something, and lets it fail if it is its turn.
     fn step(&mut self) -> io::Result<()> {
         if self.is_dead {
             return Err(io::Error::other("dead"));
@@ -216,7 +216,9 @@ impl Backend for SimDisk {
             Some(number) => *number,
             None => {
                 let number = disk.inodes.len();
-                disk.name(|names| drop(names.insert(name.to_owned(), number)))?;
+                disk.name(|names| {
+                    names.insert(name.to_owned(), number);
+                })?;
                 disk.inodes.push(Inode::default());
                 number
             }
@@ -236,7 +238,9 @@ impl Backend for SimDisk {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.lock().name(|names| drop(names.remove(name)))
+        self.lock().name(|names| {
+            names.remove(name);
+        })
     }
 
     fn list(&self) -> io::Result<Vec<(String, u64)>> {
