@@ -44,7 +44,7 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<Outcome> {
     let to = args.to.unwrap_or(EventTime::LATEST);
     let request = Request::new(from, to, Query::parse(&args.query)?, args.limit)?;
     raise_open_files();
-    let view = open_view(&args.source, &args.read, std::env::temp_dir())?;
+    let view = open_view(&args.source, &args.read, std::env::temp_dir(), None)?;
     let mut errors = view.dir().catalog().refresh();
     errors.extend(view.days().refresh(batch_time(Duration::ZERO)).1);
     for error in &errors {
