@@ -28,7 +28,7 @@ pub struct SearchArgs {
     /// Only records up to this time: RFC 3339, or a date (UTC), which means its end.
     #[arg(long, value_name = "T", value_parser = last_moment)]
     to: Option<EventTime>,
-    /// At most so many records, the newest ones; 10000 at most.
+    /// At most so many records, the newest ones; 10000 at most, 0 for the default.
     #[arg(long, value_name = "N", default_value_t = DEFAULT_LIMIT)]
     limit: usize,
     #[command(flatten)]
