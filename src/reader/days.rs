@@ -158,8 +158,11 @@ impl Days {
             let measured = match measured {
                 Ok(measured) => Some(measured),
                 Err(error) => {
-                    // A share that does not answer proves nothing: what was known stays.
-                    errors.push(error);
+                    // A share that does not answer proves nothing: what was known stays. A name that is gone since the
+                    // listing is no trouble: the next listing tells.
+                    if !error.is_not_found() {
+                        errors.push(error);
+                    }
                     known
                 }
             };
@@ -247,6 +250,7 @@ impl Days {
             {
                 Ok(true) => changed.push(*day),
                 Ok(false) => {}
+                Err(PublishError::Share(error)) if error.is_not_found() => {}
                 Err(PublishError::Share(error)) => errors.push(error),
                 Err(PublishError::Spool(error)) => trouble = Some(error.to_string()),
             }

@@ -8,5 +8,6 @@
 mod harness;
 
 mod fixtures;
+mod publication_model;
 mod reading_a_day;
 mod reading_a_session;
