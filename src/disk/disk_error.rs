@@ -25,7 +25,7 @@ pub enum DiskError {
     },
     /// Unpacking would exceed the bound of the local cache.
     #[error(
-        "{path}: unpacked it needs more than the {limit_bytes} bytes that --unpack-size allows"
+        "{path}: unpacked it needs more room than --unpack-size ({limit_bytes} bytes) or the disk of the state directory has"
     )]
     TooLarge {
         /// Path inside the audit directory.

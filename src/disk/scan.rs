@@ -68,14 +68,13 @@ impl Scanner {
     pub fn refresh(&mut self, catalog: &Catalog) -> Vec<DiskError> {
         let mut errors = Vec::new();
         let mut walked = Vec::new();
-        let mut complete = true;
         let mut visit = |scanner: &mut Self, dir: &str, role: Role<'_>| {
             walked.push(dir.to_owned());
             match scanner.visit(catalog, dir, &role) {
                 Ok(subdirs) => subdirs,
                 Err(error) => {
-                    // The directory may have gone between two listings; its parent's next listing will tell.
-                    complete = false;
+                    // It may have gone since its parent was listed, or be unreadable: what is known of it stays, and
+                    // its parent's next listing tells.
                     errors.push(error);
                     scanner
                         .seen
@@ -124,9 +123,7 @@ impl Scanner {
                 }
             }
         }
-        if complete {
-            self.forget_gone(catalog, &walked);
-        }
+        self.forget_gone(catalog, &walked);
         errors
     }
 
@@ -165,7 +162,7 @@ impl Scanner {
         Ok(subdirs)
     }
 
-    /// After a complete walk: what was not walked is gone.
+    /// After a walk: what was not walked is in no listing any more. A directory that could not be listed was walked.
     fn forget_gone(&mut self, catalog: &Catalog, walked: &[String]) {
         let walked: std::collections::HashSet<&str> = walked.iter().map(String::as_str).collect();
         let newest = self
@@ -206,7 +203,7 @@ fn tell(
         }
         let is_dir = match kind {
             EntryKind::Directory => true,
-            EntryKind::Unknown if !name.contains('.') => {
+            EntryKind::Unknown if !is_ours(name) => {
                 let path = if dir.is_empty() {
                     name.to_owned()
                 } else {
@@ -271,6 +268,11 @@ fn tell(
         }
     });
     subdirs
+}
+
+/// Whether a name is one of a file that matters, so that nothing need be asked about it.
+fn is_ours(name: &str) -> bool {
+    DailyName::parse(name).is_some() || SessionFileName::parse(name).is_some()
 }
 
 /// Removes sessions of which the listing has nothing but the end mark.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::disk::{
     Cache, CacheKey, Catalog, Contents, Disk, DiskError, FileStat, Storage, UnpackStore,
 };
+use crate::format::{Damage, SinkFull, UnpackSink, Unpacker, is_gzip};
 
 /// Bounds of a reader.
 #[derive(Clone, Debug)]
@@ -100,4 +101,52 @@ impl AuditDir {
     pub fn contents_now(&self, path: &str) -> Result<Arc<Contents>, DiskError> {
         self.contents(path, self.disk().stat(path)?)
     }
+
+    /// The first line of a packed daily log, without unpacking more than its beginning.
+    ///
+    /// # Errors
+    /// Of the share.
+    pub fn first_packed_line(
+        &self,
+        path: &str,
+        stat: FileStat,
+    ) -> Result<Option<Vec<u8>>, DiskError> {
+        let file = self.disk().open(path, &stat)?;
+        let mut packed = vec![0; HEAD_BYTES];
+        let got = file.read_at(&mut packed, 0)?;
+        let packed = packed.get(..got).unwrap_or(&[]);
+        let mut head = Head::default();
+        if is_gzip(packed) {
+            // A full head ends it early; what is there then is enough.
+            let _ = Unpacker::new().feed(packed, &mut head);
+        } else {
+            head.bytes.extend_from_slice(packed);
+        }
+        let end = memchr::memchr(b'\n', &head.bytes);
+        Ok(end.map(|end| head.bytes.get(..end).unwrap_or(&[]).to_vec()))
+    }
+}
+
+/// Bytes of a packed log that are looked at for its first line, and of what they unpack to.
+const HEAD_BYTES: usize = 64 << 10;
+
+/// The beginning of what a file unpacks to.
+#[derive(Default)]
+struct Head {
+    bytes: Vec<u8>,
+}
+
+impl UnpackSink for Head {
+    fn member(&mut self, _unpacked_offset: u64, _packed_offset: u64) {}
+
+    fn data(&mut self, bytes: &[u8]) -> Result<(), SinkFull> {
+        self.bytes.extend_from_slice(bytes);
+        if self.bytes.len() > HEAD_BYTES {
+            Err(SinkFull)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn damage(&mut self, _damage: Damage) {}
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::disk::{DailyFile, DiskError, FileStat, Origin};
 use crate::event::{Day, EventTime};
+use crate::format::read_line;
 use crate::spool::{Alarm, DaySpool, Spool, StateDir};
 
 use super::audit_dir::AuditDir;
@@ -174,7 +175,9 @@ impl Days {
                     .or_insert(measured.stat.mtime_ns);
                 *last = measured.stat.mtime_ns.max(*last);
                 drop(growth);
-                add_ranges(&mut ranges, file, measured);
+                add_ranges(&mut ranges, file, measured, |day| {
+                    self.get(day).is_some_and(|day| day.is_spooled())
+                });
             }
         }
         followed
@@ -189,8 +192,18 @@ impl Days {
             return Ok(known);
         }
         if file.gz {
-            // Its length is not worth unpacking it now; see DayFile::len_bytes.
-            return Ok(Measured { stat, cut: None });
+            let early = self
+                .dir
+                .first_packed_line(&file.path, stat)?
+                .is_some_and(|line| {
+                    read_line(&line)
+                        .time
+                        .is_some_and(|time| time < file.named_day.start())
+                });
+            if !early {
+                // Its length is not worth unpacking it now; see DayFile::len_bytes.
+                return Ok(Measured { stat, cut: None });
+            }
         }
         let contents = self.dir.contents(&file.path, stat)?;
         let mut now = cut(&contents, file.named_day)?;
@@ -232,8 +245,7 @@ impl Days {
             let (file, is_new) = match known.get(day) {
                 Some(file) => (file.clone(), false),
                 None => {
-                    let torn_too =
-                        day.next().start().as_ns().saturating_add(TORN_AFTER_NS) < at.now_ns;
+                    let torn_too = is_long_over(*day, at);
                     let planned =
                         PlannedDay::new(self.dir.clone(), *day, ranges.clone(), torn_too, live);
                     (DayFile::planned(self.dir.clone(), planned), true)
@@ -271,13 +283,12 @@ impl Days {
     /// A spool that cannot take more is an alarm for as long as it lasts.
     fn note_trouble(&self, trouble: Option<String>) {
         let mut alarms = self.alarms.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(text) = &trouble
-            && !alarms.contains(text)
-        {
-            tracing::error!(reason = text, "ALARM: publication has stopped");
+        let trouble = trouble.map(|text| format!("{STOPPED}{text}"));
+        if let Some(text) = trouble.as_ref().filter(|text| !alarms.contains(text)) {
+            tracing::error!("ALARM: {text}");
         }
         alarms.retain(|alarm| !alarm.starts_with(STOPPED));
-        alarms.extend(trouble.map(|text| format!("{STOPPED}{text}")));
+        alarms.extend(trouble);
     }
 
     /// A day goes in one step, when its sources are gone and its retention has passed (DESIGN 4.9).
@@ -304,12 +315,22 @@ impl Days {
     }
 }
 
+/// Whether nothing more is expected of the day, not even the rest of a torn line.
+pub fn is_long_over(day: Day, at: BatchTime) -> bool {
+    day.next().start().as_ns().saturating_add(TORN_AFTER_NS) < at.now_ns
+}
+
 fn is_live(day: Day, at: BatchTime) -> bool {
     day.next().start().as_ns().saturating_add(LIVE_AFTER_NS) > at.now_ns
 }
 
 /// The dates that a file's bytes belong to. An empty stretch makes no day.
-fn add_ranges(ranges: &mut BTreeMap<Day, Vec<DayRange>>, file: &DailyFile, measured: Measured) {
+fn add_ranges(
+    ranges: &mut BTreeMap<Day, Vec<DayRange>>,
+    file: &DailyFile,
+    measured: Measured,
+    is_published: impl Fn(Day) -> bool,
+) {
     let mut add = |day: Day, range: Option<(u64, u64)>| {
         ranges.entry(day).or_default().push(DayRange {
             file: file.clone(),
@@ -321,7 +342,8 @@ fn add_ranges(ranges: &mut BTreeMap<Day, Vec<DayRange>>, file: &DailyFile, measu
         None => add(file.named_day, None),
         Some(cut) => {
             for (day, first, next) in cut.parts(file.named_day) {
-                if first < next {
+                // A log that was emptied after its publication must not pass for one that never was.
+                if first < next || (cut.whole == 0 && day == file.named_day && is_published(day)) {
                     add(day, Some((first, next)));
                 }
             }

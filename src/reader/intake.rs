@@ -40,6 +40,7 @@ pub struct Intake {
 #[derive(Debug)]
 struct IntakeSource {
     source: PlanSource,
+    generation: u32,
     /// File offset up to which lines have been published.
     published: u64,
     /// File offset up to which lines have been taken in.
@@ -72,11 +73,28 @@ pub struct Batch {
     pub late: u64,
 }
 
+/// Where following a file begins.
+#[derive(Clone, Debug)]
+pub struct From {
+    /// Whose file it is.
+    pub server: Arc<str>,
+    /// Its name.
+    pub file: Arc<str>,
+    /// The byte offset, at which a line begins.
+    pub offset: u64,
+    /// Time of the line before.
+    pub time: Option<EventTime>,
+    /// Which content under this name; see [`SourceMark`](crate::spool::SourceMark).
+    pub generation: u32,
+}
+
 /// How far a batch takes one source.
 #[derive(Clone, Debug)]
 pub struct Advance {
     /// The source.
     pub source: PlanSource,
+    /// Which content under its name.
+    pub generation: u32,
     /// File offset behind its last line in the batch.
     pub next: u64,
     /// Time of its last line that has one.
@@ -120,17 +138,16 @@ impl Intake {
             .collect()
     }
 
-    /// Follows a file from the byte offset `first` on, which begins a line; `time` is that of the line before. A file
-    /// that is followed already under this path is followed anew.
-    pub fn follow(
-        &mut self,
-        contents: Arc<Contents>,
-        server: Arc<str>,
-        file: Arc<str>,
-        first: u64,
-        time: Option<EventTime>,
-    ) {
+    /// Follows a file. One that is followed already under this path is followed anew.
+    pub fn follow(&mut self, contents: Arc<Contents>, from: From) {
         let known = self.find(contents.path());
+        let From {
+            server,
+            file,
+            offset: first,
+            time,
+            generation,
+        } = from;
         let source = IntakeSource {
             source: PlanSource {
                 contents,
@@ -138,6 +155,7 @@ impl Intake {
                 server,
                 file,
             },
+            generation,
             published: first,
             taken: first,
             held: VecDeque::new(),
@@ -172,7 +190,8 @@ impl Intake {
             .position(|source| source.source.contents.path() == path)
     }
 
-    /// Takes in the whole lines that the file at `path`, which has attributes `stat` now, has up to `end`.
+    /// Takes in the whole lines that the file at `path`, which has attributes `stat` now, has up to `end`; with `torn_too` a
+    /// last line without a newline as well.
     ///
     /// # Errors
     /// Of the share; lines before the failure are taken in.
@@ -181,6 +200,7 @@ impl Intake {
         path: &str,
         end: u64,
         stat: FileStat,
+        torn_too: bool,
         at: BatchTime,
     ) -> Result<(), DiskError> {
         let Some(source) = self
@@ -200,7 +220,7 @@ impl Intake {
         let mut nul = false;
         let from = source.taken;
         each_line(&contents, from, end, |line| {
-            if line.end == LineEnd::Torn || source.held.len() >= HELD_LINES_MAX {
+            if (line.end == LineEnd::Torn && !torn_too) || source.held.len() >= HELD_LINES_MAX {
                 return false;
             }
             let read = read_line(line.bytes);
@@ -326,6 +346,7 @@ impl Intake {
         moved
             .map(|(source, (next, time))| Advance {
                 source: source.source.clone(),
+                generation: source.generation,
                 next,
                 time,
             })

@@ -10,7 +10,7 @@ use crate::event::Day;
 use super::audit_dir::AuditDir;
 use super::cut::own_range;
 use super::day_plan::{DayPart, DayPlan};
-use super::intake::{BatchTime, Intake};
+use super::intake::{BatchTime, From, Intake};
 use super::planned::PlanSource;
 use super::tail::Tail;
 
@@ -263,19 +263,20 @@ impl PlannedDay {
                 let old = first_seen.iter().find(|old| old.file == new.file);
                 let from = old.map_or(first, |old| old.followed_from(torn_too));
                 let contents = self.dir.contents(&new.file.path, new.stat)?;
-                intake.follow(
-                    contents,
-                    new.file.origin.as_str().into(),
-                    new.file.name.as_str().into(),
-                    from,
-                    None,
-                );
+                let from = From {
+                    server: new.file.origin.as_str().into(),
+                    file: new.file.name.as_str().into(),
+                    offset: from,
+                    time: None,
+                    generation: 0,
+                };
+                intake.follow(contents, from);
             }
             if intake
                 .taken(&new.file.path)
                 .is_some_and(|taken| taken < next)
             {
-                intake.take_in(&new.file.path, next, new.stat, at)?;
+                intake.take_in(&new.file.path, next, new.stat, false, at)?;
             }
         }
         let mut inner = self.lock();

@@ -21,6 +21,8 @@ pub struct SessionFile {
     pub path: String,
     /// Whose file it is.
     pub server: Arc<str>,
+    /// Whether it lies under `upload/`.
+    pub in_upload: bool,
     /// Its name.
     pub name: Arc<str>,
     /// Its attributes.
@@ -114,6 +116,12 @@ impl Session {
     /// Whether none of its files has grown for longer than `--session-idle`.
     pub fn is_idle(&self) -> bool {
         self.idle
+    }
+
+    /// Whether its files are written in place for as long as it runs, however long it pauses: a recording under `upload/`
+    /// that nothing has ended. Elsewhere a session that goes on after a pause does so in new files (FORMAT 3).
+    pub fn may_grow_in_place(&self) -> bool {
+        !self.is_completed() && self.files.iter().any(|file| file.in_upload)
     }
 
     /// Whether a `.completed` file ends it.
@@ -312,7 +320,7 @@ impl Session {
     ) -> Result<Option<T>, DiskError> {
         match read {
             Ok(value) => Ok(Some(value)),
-            Err(error @ DiskError::TimedOut { .. }) => Err(error),
+            Err(error @ (DiskError::TimedOut { .. } | DiskError::TooLarge { .. })) => Err(error),
             Err(error) if matches!(error.kind(), "EIO" | "ESTALE") => Err(error),
             Err(error) => {
                 tracing::warn!(sid = %self.info.sid, server = %file.server, %error, "a file of this session is left out");

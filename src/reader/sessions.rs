@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::disk::{CacheKey, Cost, DiskError, SessionNo};
+use crate::disk::{CacheKey, Cost, DiskError, Origin, SessionNo};
 
 use super::audit_dir::AuditDir;
 use super::session::{Session, SessionFile};
@@ -65,10 +65,12 @@ impl Sessions {
             match self.dir.disk().stat(&path) {
                 Ok(stat) => {
                     let server = folder.origin.as_str().into();
+                    let in_upload = folder.origin == Origin::Upload;
                     files.push(SessionFile {
                         file,
                         path,
                         server,
+                        in_upload,
                         name: name.into(),
                         stat,
                     });
@@ -113,7 +115,7 @@ impl Sessions {
     }
 }
 
-/// Whether the session has been untouched for a day.
+/// Whether the session has been untouched for a day, and would go on in new files.
 pub fn is_quiet(session: &Session, now_ns: i64) -> bool {
-    session.mtime_ns().saturating_add(QUIET_NS) < now_ns
+    !session.may_grow_in_place() && session.mtime_ns().saturating_add(QUIET_NS) < now_ns
 }

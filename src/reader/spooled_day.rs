@@ -4,18 +4,20 @@
 //! stops growing (DESIGN 4.7). Each source has a mark, how far it is published and a hash of what lies before; a
 //! restart, a rotation or a packed copy goes on there where the hash still fits.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::disk::{Contents, DailyFile, DiskError};
+use crate::disk::{Contents, DailyFile, DiskError, FileStat};
 use crate::merge::Plan;
 use crate::spool::{BatchFacts, DayBytes, DaySpool, SourceMark, Spool};
 
 use super::audit_dir::AuditDir;
-use super::intake::{BatchTime, Intake};
+use super::cut::own_range;
+use super::days::is_long_over;
+use super::intake::{BatchTime, From, Intake};
 use super::planned::{read_runs, runs_of};
 use super::planned_day::{DayRange, PlannedDay};
 use super::publish_error::PublishError;
@@ -42,6 +44,8 @@ struct Facts {
     late: u64,
     changed_sources: u64,
     files: Vec<DailyFile>,
+    /// Attributes of each source when its published bytes were last compared with it.
+    looked_at: HashMap<String, FileStat>,
 }
 
 #[derive(Debug)]
@@ -57,6 +61,10 @@ impl SpooledDay {
         let facts = Facts {
             mtime_ns: spool.mtime_ns(),
             late: spool.late(),
+            changed_sources: spool
+                .marks()
+                .map(|mark| u64::from(mark.generation > 0))
+                .sum(),
             ..Facts::default()
         };
         let bytes = spool.bytes();
@@ -193,45 +201,80 @@ impl SpooledDay {
 
     fn take_in(
         &self,
-        spool: &DaySpool,
+        spool: &mut DaySpool,
         intake: &mut Intake,
         range: &DayRange,
         at: BatchTime,
     ) -> Result<(), PublishError> {
         let path = &range.file.path;
         let contents = self.dir.contents(path, range.stat)?;
-        let (first, next) = match range.range {
+        let (first, mut next) = match range.range {
             Some(range) => range,
             // A packed log: its lines are known only now.
-            None => super::cut::own_range(&contents, &range.file, spool.day())?,
+            None => own_range(&contents, &range.file, spool.day())?,
         };
-        if !intake.follows(path, &contents) || intake.taken(path).is_some_and(|taken| taken > next)
-        {
+        // A torn last line waits for its rest until the day is long over.
+        let torn_too = is_long_over(spool.day(), at) && range.file.named_day == spool.day();
+        if torn_too && first < contents.len_bytes() {
+            next = contents.len_bytes();
+        }
+        let followed = intake.follows(path, &contents)
+            && intake.taken(path).is_some_and(|taken| taken <= next);
+        if !followed || self.was_rewritten(spool, range, &contents)? {
             self.attach(spool, intake, range, &contents, first)?;
         }
         if intake.taken(path).is_some_and(|taken| taken < next) {
-            intake.take_in(path, next, range.stat, at)?;
+            intake.take_in(path, next, range.stat, torn_too, at)?;
         }
         Ok(())
+    }
+
+    /// Whether what was published of a file that has been touched is not in it any more.
+    fn was_rewritten(
+        &self,
+        spool: &DaySpool,
+        range: &DayRange,
+        contents: &Contents,
+    ) -> Result<bool, DiskError> {
+        let before = self
+            .lock()
+            .looked_at
+            .insert(range.file.path.clone(), range.stat);
+        if before == Some(range.stat) {
+            return Ok(false);
+        }
+        match spool.mark(range.file.origin.as_str(), &range.file.name) {
+            Some(mark) => Ok(!still_fits(contents, mark)?),
+            None => Ok(false),
+        }
     }
 
     /// Begins to follow a source, where its mark says and its bytes agree.
     fn attach(
         &self,
-        spool: &DaySpool,
+        spool: &mut DaySpool,
         intake: &mut Intake,
         range: &DayRange,
         contents: &Arc<Contents>,
         first: u64,
     ) -> Result<(), PublishError> {
         let (origin, name) = (range.file.origin.as_str(), range.file.name.as_str());
-        let server: Arc<str> = origin.into();
+        let from = |offset, time, generation| {
+            let (server, file) = (origin.into(), name.into());
+            From {
+                server,
+                file,
+                offset,
+                time,
+                generation,
+            }
+        };
         // A log that was packed, or unpacked, since goes on under its other name.
         let packed = format!("{name}.gz");
         let other = name.strip_suffix(".gz").unwrap_or(&packed);
-        let marks: Vec<&SourceMark> = [name, other]
+        let marks: Vec<SourceMark> = [name, other]
             .iter()
-            .filter_map(|name| spool.mark(origin, name))
+            .filter_map(|name| spool.mark(origin, name).cloned())
             .collect();
         let mut fitting: Option<&SourceMark> = None;
         for mark in &marks {
@@ -239,25 +282,47 @@ impl SpooledDay {
                 fitting = Some(mark);
             }
         }
-        match (fitting, marks.is_empty()) {
+        let generation = match (fitting, marks.iter().map(|mark| mark.generation).max()) {
             (Some(mark), _) => {
-                intake.follow(contents.clone(), server, name.into(), mark.next, mark.time)
+                intake.follow(
+                    contents.clone(),
+                    from(mark.next, mark.time, mark.generation),
+                );
+                mark.generation
             }
-            (None, true) => intake.follow(contents.clone(), server, name.into(), first, None),
-            (None, false) => {
+            (None, None) => {
+                intake.follow(contents.clone(), from(first, None, 0));
+                0
+            }
+            (None, Some(generation)) => {
+                let generation = generation.saturating_add(1);
                 tracing::error!(
                     day = %spool.day(), server = origin, file = name,
                     "ALARM: a published daily log has been shrunk, replaced or rewritten; what was published stays, \
                      lines that were never published follow"
                 );
+                let facts = BatchFacts {
+                    mtime_ns: spool.mtime_ns(),
+                    newest: spool.newest(),
+                    late: spool.late(),
+                };
+                // The mark outlives a restart: it is evidence.
+                spool.publish(
+                    &[],
+                    &[mark(range, contents, generation, first, first, None)?],
+                    facts,
+                )?;
                 self.lock().changed_sources += 1;
-                intake.follow(contents.clone(), server, name.into(), first, None);
-                intake.leave_out(
-                    contents.path(),
-                    self.published_lines()?,
-                    contents.len_bytes(),
-                );
+                intake.follow(contents.clone(), from(first, None, generation));
+                generation
             }
+        };
+        if generation > 0 {
+            intake.leave_out(
+                contents.path(),
+                self.published_lines()?,
+                contents.len_bytes(),
+            );
         }
         Ok(())
     }
@@ -301,11 +366,13 @@ impl SpooledDay {
         for advance in intake.advances(&batch) {
             let contents = &advance.source.contents;
             let (origin, file) = (&*advance.source.server, &*advance.source.file);
-            let known = spool.mark(origin, file);
+            let known = spool
+                .mark(origin, file)
+                .filter(|mark| mark.generation == advance.generation);
             marks.push(SourceMark {
                 origin: origin.to_owned(),
                 file: file.to_owned(),
-                generation: known.map_or(0, |mark| mark.generation),
+                generation: advance.generation,
                 first: known.map_or(advance.source.first, |mark| mark.first),
                 next: advance.next,
                 tail: tail_hash(contents, advance.next)?,
