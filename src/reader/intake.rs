@@ -170,6 +170,12 @@ impl Intake {
         }
     }
 
+    /// Follows the file at `path` no more; what is held of it is dropped.
+    pub fn forget(&mut self, path: &str) {
+        self.sources
+            .retain(|source| source.source.contents.path() != path);
+    }
+
     /// Whether the file at `path` is followed with exactly these contents.
     pub fn follows(&self, path: &str, contents: &Arc<Contents>) -> bool {
         let source = self.find(path).and_then(|at| self.sources.get(at));

@@ -282,6 +282,13 @@ impl SpooledDay {
                 fitting = Some(mark);
             }
         }
+        // What is held of it under that name is read again under this one.
+        let other_path = range
+            .file
+            .path
+            .strip_suffix(name)
+            .map(|dir| format!("{dir}{other}"));
+        intake.forget(&other_path.unwrap_or_default());
         let generation = match (fitting, marks.iter().map(|mark| mark.generation).max()) {
             (Some(mark), _) => {
                 intake.follow(

@@ -269,7 +269,7 @@ fn pack(path: &Path) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_was_visible_stays_and_every_record_comes_once(steps in proptest::collection::vec(any_step(), 1..40)) {
