@@ -14,6 +14,9 @@ use super::lanes::Disk;
 use super::scan::{self, Scanner};
 use super::table::{FileRef, Table};
 
+/// Sessions copied out of the catalog at a time for a listing.
+const LISTED_AT_A_TIME: usize = 256;
+
 /// Number of a session; never used again for another one.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct SessionNo(pub u32);
@@ -164,16 +167,34 @@ impl Catalog {
         from: SessionNo,
         mut each: impl FnMut(SessionNo, &str) -> bool,
     ) {
-        let state = self.read();
-        let Some(wanted) = state.namespaces.iter().position(|(ns, _)| ns == namespace) else {
-            return;
-        };
-        for (no, entry) in state.sessions.iter().enumerate().skip(from.0 as usize) {
-            let listed = entry.folders > 0 && usize::from(entry.namespace) == wanted;
-            if listed && !each(SessionNo(no as u32), state.name(entry)) {
+        let mut next = from.0 as usize;
+        loop {
+            let batch = self.sessions_from(namespace, next);
+            let Some((last, _)) = batch.last() else {
+                return;
+            };
+            next = last.0 as usize + 1;
+            if !batch.iter().all(|(no, name)| each(*no, name)) {
                 return;
             }
         }
+    }
+
+    /// The next sessions of a namespace, copied: whoever is shown them asks the catalog more, and a lock that is held
+    /// and asked for again waits for ever as soon as a refresh waits between the two.
+    fn sessions_from(&self, namespace: &Namespace, first: usize) -> Vec<(SessionNo, String)> {
+        let state = self.read();
+        let wanted = state.namespaces.iter().position(|(ns, _)| ns == namespace);
+        let listed = state
+            .sessions
+            .iter()
+            .enumerate()
+            .skip(first)
+            .filter(|(_, entry)| entry.folders > 0 && Some(usize::from(entry.namespace)) == wanted);
+        listed
+            .take(LISTED_AT_A_TIME)
+            .map(|(no, entry)| (SessionNo(no as u32), state.name(entry).to_owned()))
+            .collect()
     }
 
     /// Namespaces that have sessions.
