@@ -8,5 +8,7 @@
 mod harness;
 
 mod fixtures;
+mod live_growth;
 mod reading_a_day;
 mod reading_a_session;
+mod unix_tools;
