@@ -9,6 +9,7 @@ mod harness;
 
 mod fixtures;
 mod live_growth;
+mod mounting;
 mod reading_a_day;
 mod reading_a_session;
 mod unix_tools;
