@@ -138,8 +138,9 @@ fn plan(args: &MountArgs) -> anyhow::Result<Plan> {
 
 /// After kill -9 of a daemon its mount stays and answers ENOTCONN: it is taken away, with a word.
 fn free_dead_mount(mountpoint: &Path) -> anyhow::Result<()> {
-    let dead = std::fs::metadata(mountpoint)
-        .is_err_and(|error| error.raw_os_error() == Some(libc::ENOTCONN));
+    // Not stat: the kernel answers that from what it was told last, for a second after the daemon's end.
+    let dead =
+        rustix::fs::statvfs(mountpoint).is_err_and(|error| error == rustix::io::Errno::NOTCONN);
     if dead {
         detach(mountpoint)?;
         eprintln!(

@@ -8,6 +8,9 @@
 mod harness;
 
 mod fixtures;
+mod live_growth;
+mod mounting;
 mod publication_model;
 mod reading_a_day;
 mod reading_a_session;
+mod unix_tools;

@@ -20,6 +20,7 @@ pub fn auditfs(args: &[&str]) -> Ran {
 pub struct Mount {
     dir: tempfile::TempDir,
     source: PathBuf,
+    point: PathBuf,
     options: Vec<String>,
     pid: i32,
 }
@@ -32,14 +33,28 @@ impl Mount {
 
     /// Mounts a directory with these options.
     pub fn with(source: &Path, options: &[&str]) -> Mount {
-        let mount = Mount {
-            dir: tempfile::Builder::new().prefix("mount").tempdir().unwrap(),
+        Mount::prepared(source, options).mounted()
+    }
+
+    /// Mounts a directory over itself.
+    pub fn over(source: &Path, options: &[&str]) -> Mount {
+        let mut mount = Mount::prepared(source, options);
+        mount.point = source.to_owned();
+        mount.mounted()
+    }
+
+    /// A mountpoint, a state directory and options; nothing is mounted yet.
+    pub fn prepared(source: &Path, options: &[&str]) -> Mount {
+        let dir = tempfile::Builder::new().prefix("mount").tempdir().unwrap();
+        let point = dir.path().join("mnt");
+        std::fs::create_dir(&point).unwrap();
+        Mount {
+            dir,
+            point,
             source: source.to_owned(),
             options: options.iter().map(ToString::to_string).collect(),
             pid: 0,
-        };
-        std::fs::create_dir(mount.point()).unwrap();
-        mount.mounted()
+        }
     }
 
     /// Ends the mount and makes it again, with the same state directory.
@@ -50,27 +65,34 @@ impl Mount {
 
     fn mounted(mut self) -> Mount {
         self.try_mount().ok();
-        self.pid = self.daemon();
+        self.learn_pid();
         self
     }
 
-    /// Runs the mount command again.
+    /// Runs the mount command.
     pub fn try_mount(&self) -> Ran {
-        let (point, state) = (self.point(), self.state());
-        let mut args = vec![
-            "mount",
-            self.source.to_str().unwrap(),
-            point.to_str().unwrap(),
-            "--state-dir",
-            state.to_str().unwrap(),
-        ];
-        args.extend(self.options.iter().map(String::as_str));
-        auditfs(&args)
+        let words = self.command();
+        auditfs(&words.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// The mount command, without the program.
+    pub fn command(&self) -> Vec<String> {
+        let text = |path: &Path| path.to_str().unwrap().to_owned();
+        let mut words = vec!["mount".to_owned(), text(&self.source), text(&self.point)];
+        words.extend(["--state-dir".to_owned(), text(&self.state())]);
+        words.extend(self.options.iter().cloned());
+        words
+    }
+
+    /// Asks the mount for its daemon, after a mount command that was run by hand.
+    pub fn learn_pid(&mut self) {
+        let status = self.json(".auditfs/status.json");
+        self.pid = i32::try_from(status["pid"].as_i64().unwrap()).unwrap();
     }
 
     /// The mountpoint.
     pub fn point(&self) -> PathBuf {
-        self.dir.path().join("mnt")
+        self.point.clone()
     }
 
     /// The state directory.
@@ -172,12 +194,8 @@ impl Mount {
         std::fs::read_to_string(self.state().join("mount.log")).unwrap_or_default()
     }
 
-    fn daemon(&self) -> i32 {
-        let status = self.json(".auditfs/status.json");
-        i32::try_from(status.get("pid").unwrap().as_i64().unwrap()).unwrap()
-    }
-
-    fn is_mounted(&self) -> bool {
+    /// Whether the list of mounts has it.
+    pub fn is_mounted(&self) -> bool {
         let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
         let point = self.point();
         table
@@ -185,7 +203,8 @@ impl Mount {
             .any(|line| line.split(' ').nth(4) == point.to_str())
     }
 
-    fn end(&mut self) {
+    /// Ends it, however it is.
+    pub fn end(&mut self) {
         let point = self.point();
         let point = point.to_str().unwrap();
         if self.is_mounted() {

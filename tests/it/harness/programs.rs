@@ -1,6 +1,8 @@
 //! Running real programs: what they said and how they ended. A program that is missing is a failed test, not a skipped one.
 
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Read, Seek};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -11,11 +13,28 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// Runs a prepared command, at most a minute.
+    /// Runs a prepared command. Its output goes to files: a process that outlives it keeps a pipe open for ever.
     pub fn of(command: &mut Command) -> Ran {
         let what = format!("{command:?}");
-        let output = command.stdin(Stdio::null()).output();
-        let output = output.unwrap_or_else(|error| panic!("{what} is needed here: {error}"));
+        let (mut stdout, mut stderr) =
+            (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        let status = command
+            .stdin(Stdio::null())
+            .stdout(stdout.try_clone().unwrap())
+            .stderr(stderr.try_clone().unwrap())
+            .status();
+        let status = status.unwrap_or_else(|error| panic!("{what} is needed here: {error}"));
+        let read = |file: &mut File| {
+            let mut bytes = Vec::new();
+            file.rewind().unwrap();
+            file.read_to_end(&mut bytes).unwrap();
+            bytes
+        };
+        let output = Output {
+            status,
+            stdout: read(&mut stdout),
+            stderr: read(&mut stderr),
+        };
         Ran { what, output }
     }
 
@@ -72,7 +91,7 @@ pub fn run(args: &[impl AsRef<OsStr>]) -> Ran {
 pub fn run_in(dir: &Path, args: &[impl AsRef<OsStr>]) -> Ran {
     // A read that never comes back must not hang the tests.
     let mut command = Command::new("timeout");
-    command.args(["-k", "5", "60"]).args(args).current_dir(dir);
+    command.args(["-k", "2", "30"]).args(args).current_dir(dir);
     Ran::of(&mut command)
 }
 
