@@ -106,15 +106,12 @@ impl StateDir {
 
 /// A random number, never 0.
 pub(super) fn random_id() -> io::Result<u64> {
-    let mut random = File::open("/dev/urandom")?;
-    loop {
-        let mut bytes = [0; 8];
-        random.read_exact(&mut bytes)?;
-        let id = u64::from_le_bytes(bytes);
-        if id != 0 {
-            return Ok(id);
-        }
+    let mut bytes = [0; 8];
+    while u64::from_le_bytes(bytes) == 0 {
+        // Eight bytes come whole or not at all (getrandom(2)).
+        rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
     }
+    Ok(u64::from_le_bytes(bytes))
 }
 
 /// What it will hold is what the audit log holds: nobody else may read it.

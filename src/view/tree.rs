@@ -214,8 +214,10 @@ impl View {
     /// As the day's, but never believed: the file may change in its middle.
     fn day_by_time_attr(&self, day: Day, ino: u64, wait: Wait) -> Result<Attr, ViewError> {
         let file = self.days.get(day).ok_or(ViewError::NotFound)?;
-        if wait == Wait::Share && !file.is_live() {
-            self.noting(file.prepare(SCAN_PATIENCE))?;
+        match (file.is_live() || file.is_exact(), wait) {
+            (true, _) => {}
+            (false, Wait::Never) => return Err(ViewError::WouldBlock),
+            (false, Wait::Share) => drop(self.noting(file.prepare(SCAN_PATIENCE))?),
         }
         Ok(Attr {
             ttl: Ttl::Unknown,

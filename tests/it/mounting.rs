@@ -152,7 +152,14 @@ fn mounting_over_the_source_itself_works() {
     assert_eq!(mount.text(DAY), LINE);
     assert_eq!(
         mount.names(""),
-        [".auditfs", "README.txt", "events", "namespaces", "sessions"]
+        [
+            ".auditfs",
+            "README.txt",
+            "events",
+            "events-by-time",
+            "namespaces",
+            "sessions"
+        ]
     );
     mount.end();
     assert_eq!(std::fs::read_dir(audit.path()).unwrap().count(), 1);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use auditfs::disk::Share;
 use auditfs::event::{Day, EventTime};
 use auditfs::reader::{AuditDir, BatchTime, Days, ReaderLimits, SpoolUse};
-use auditfs::spool::{Spool, StateDir};
+use auditfs::spool::{Spool, SpoolError, StateDir};
 use proptest::prelude::*;
 
 const DAY: &str = "2018-05-02";
@@ -99,8 +99,17 @@ impl World {
         // The lock of the state directory goes with the old daemon.
         self.daemon = None;
         let state_path = self.root.path().join("state");
-        let state = StateDir::open(&state_path, EventTime::from_ns(self.now_ns))
-            .expect("the state directory");
+        // A child that another test has just forked holds a copy of the lock until its exec.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let state = loop {
+            match StateDir::open(&state_path, EventTime::from_ns(self.now_ns)) {
+                Ok(state) => break state,
+                Err(SpoolError::Locked { .. }) if Instant::now() < deadline => {
+                    std::thread::yield_now()
+                }
+                Err(error) => panic!("the state directory: {error}"),
+            }
+        };
         let (spool, recovered, alarms) = Spool::recover(&state).expect("recovery");
         assert!(alarms.is_empty(), "{alarms:?}");
         let limits = ReaderLimits {
