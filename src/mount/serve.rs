@@ -1,16 +1,16 @@
 //! Serving a mount from the first request to the last: the session, the look at the share every second, the end.
 
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use fuser::{Config, INodeNo, Notifier, Session, SessionACL};
+use fuser::{Config, INodeNo, Notifier};
 
 use crate::view::{BatchTime, Changes, Node, SessionPart, View};
 
 use super::answers::{Ownership, now_ns};
 use super::fs::AuditFs;
+use super::keeper::Cord;
 use super::mount_error::MountError;
 use super::mount_table::find_mount;
 use super::pool::Pool;
@@ -48,22 +48,17 @@ pub fn batch_time(settle: Duration) -> BatchTime {
     }
 }
 
-/// Starts serving `view` on the FUSE device of a mount; the view has been refreshed once.
+/// Starts serving `view` on the mount behind `cord`, whose turn has come; the view has been refreshed once.
 ///
 /// # Errors
 /// [`MountError::Session`].
-pub fn serve(
-    device: OwnedFd,
-    view: Arc<View>,
-    options: &ServeOptions,
-) -> Result<Service, MountError> {
+pub fn serve(cord: Cord, view: Arc<View>, options: &ServeOptions) -> Result<Service, MountError> {
     let pool = Pool::start(WORKERS).map_err(MountError::Session)?;
     let fs = AuditFs::new(view.clone(), options.owner, pool);
     let mut config = Config::default();
     config.n_threads = Some(FUSE_THREADS);
     // The kernel decides who may come in (allow_other); fuser need not ask again.
-    let session =
-        Session::from_fd(fs, device, SessionACL::All, config).map_err(MountError::Session)?;
+    let session = cord.session(fs, config)?;
     let notifier = session.notifier();
     let session = session.spawn().map_err(MountError::Session)?;
     raise_readahead(&options.mountpoint);
