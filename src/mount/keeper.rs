@@ -31,7 +31,7 @@ use handshake::{Handshake, RESEND};
 use seat::{Heard, Seat};
 
 /// A worker that served for this long was sound: the next one starts at once.
-const SOUND: Duration = Duration::from_secs(10);
+const SOUND: Duration = Duration::from_secs(1);
 const FIRST_DELAY_MS: u64 = 100;
 const LONGEST_DELAY_MS: u64 = 30_000;
 /// How long a worker may finish what it does.
