@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -13,8 +14,8 @@ use clap::Args;
 
 use crate::event::EventTime;
 use crate::mount::{
-    AttachOptions, Cord, KeeperOptions, Ownership, ServeOptions, attach, batch_time, detach,
-    find_mount, keep, now_ns, serve,
+    AttachOptions, Cord, KeeperOptions, Ownership, ServeOptions, Toucher, attach, batch_time,
+    detach, find_mount, keep, now_ns, serve,
 };
 use crate::spool::StateDir;
 
@@ -303,7 +304,11 @@ fn run_worker(args: &MountArgs, mountpoint: &Path, source: &Path) -> anyhow::Res
         settle: args.settle,
         poll: args.poll,
     };
-    let service = serve(cord, view, &options)?;
+    let toucher = Toucher::new(
+        "/proc/self/exe".into(),
+        vec!["touch-helper".into(), mountpoint.into()],
+    );
+    let service = serve(cord, view, Arc::new(toucher), &options)?;
     tracing::info!(source = %source.display(), mountpoint = %mountpoint.display(), "serving");
     service.join()?;
     tracing::info!("the mount has ended");
