@@ -8,6 +8,7 @@ mod generate;
 mod ls;
 mod mount;
 mod mount_options;
+mod reload;
 mod search;
 mod source;
 mod umount;
@@ -31,6 +32,14 @@ enum Command {
     Mount(Box<mount::MountArgs>),
     /// End a mount and wait until its daemon is gone.
     Umount(umount::UmountArgs),
+    /// Replace the serving process of a mount by the program that is installed now.
+    Reload(reload::ReloadArgs),
+    /// Started by a worker: wakes inotify watchers through the mount.
+    #[command(hide = true)]
+    TouchHelper {
+        /// The mountpoint.
+        mountpoint: std::path::PathBuf,
+    },
     /// List the merged tree without mounting it.
     Ls(ls::LsArgs),
     /// Print merged files without mounting.
@@ -58,6 +67,10 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Mount(args) => mount::run(&args),
         Command::Umount(args) => umount::run(&args),
+        Command::Reload(args) => reload::run(&args),
+        Command::TouchHelper { mountpoint } => crate::mount::run_touch_helper(&mountpoint)
+            .map(|()| Outcome::Clean)
+            .map_err(Into::into),
         Command::Ls(args) => ls::run(&args),
         Command::Cat(args) => cat::run(&args),
         Command::Check(args) => check::run(&args),

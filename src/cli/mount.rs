@@ -1,7 +1,9 @@
 //! `auditfs mount`: starts the daemon and returns when the mount is ready.
 
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -12,10 +14,10 @@ use clap::Args;
 
 use crate::event::EventTime;
 use crate::mount::{
-    AttachOptions, Ownership, ServeOptions, attach, batch_time, detach, find_mount, now_ns, serve,
+    AttachOptions, Cord, KeeperOptions, Ownership, ServeOptions, Toucher, attach, batch_time,
+    detach, find_mount, keep, now_ns, serve,
 };
 use crate::spool::StateDir;
-use crate::view::View;
 
 use super::Outcome;
 use super::mount_options::MountOptions;
@@ -44,7 +46,7 @@ pub struct MountArgs {
     #[arg(long, value_name = "D", default_value = "1s", value_parser = duration)]
     poll: Duration,
     /// Where the daemon keeps its files. Default: /var/lib/auditfs/ID for root, $XDG_STATE_HOME/auditfs/ID otherwise.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", overrides_with = "state_dir")]
     state_dir: Option<PathBuf>,
     /// How long a day is kept for readers after its last growth, once its sources are gone.
     #[arg(long, value_name = "D", default_value = "30d", value_parser = duration)]
@@ -59,9 +61,15 @@ pub struct MountArgs {
     /// Log of a daemon in the background. Default: mount.log in the state directory.
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
-    /// The daemon was started by `auditfs mount` and tells it on standard output when the mount is ready.
+    /// The keeper was started by `auditfs mount` and tells it on standard output when the mount is ready.
     #[arg(long, hide = true)]
     tell_ready: bool,
+    /// This is a worker of the keeper, for the mount here; nothing may be looked up below it.
+    #[arg(long, hide = true, value_name = "MNT")]
+    worker: Option<PathBuf>,
+    /// The audit directory as the keeper resolved it.
+    #[arg(long, hide = true, value_name = "SRC")]
+    worker_source: Option<PathBuf>,
 }
 
 /// What was meant.
@@ -77,16 +85,24 @@ struct Plan {
 /// # Errors
 /// One line that says what is wrong and what to do.
 pub fn run(args: &MountArgs) -> anyhow::Result<Outcome> {
+    if let (Some(mountpoint), Some(source)) = (&args.worker, &args.worker_source) {
+        start_logging();
+        let served = run_worker(args, mountpoint, source);
+        if let Err(error) = &served {
+            // The waiting command prints the first line; later there is only the log.
+            println!("error {error:#}");
+        }
+        served?;
+        return Ok(Outcome::Clean);
+    }
     let plan = plan(args)?;
     if args.foreground || args.tell_ready {
-        start_logging();
-        let served = run_daemon(args, &plan);
-        if let (true, Err(error)) = (args.tell_ready, &served) {
-            // The waiting command prints it.
+        let kept = run_keeper(args, &plan);
+        if let (true, Err(error)) = (args.tell_ready, &kept) {
             println!("error {error:#}");
             return Ok(Outcome::Clean);
         }
-        served?;
+        kept?;
         return Ok(Outcome::Clean);
     }
     start_in_background(args, &plan)?;
@@ -204,95 +220,110 @@ fn start_in_background(args: &MountArgs, plan: &Plan) -> anyhow::Result<()> {
 
 use std::os::unix::process::CommandExt;
 
-fn run_daemon(args: &MountArgs, plan: &Plan) -> anyhow::Result<()> {
+/// The process that stays: holds the mount and starts workers (DESIGN 4.11).
+fn run_keeper(args: &MountArgs, plan: &Plan) -> anyhow::Result<()> {
     if args.tell_ready {
         // A session of its own: closing the terminal does not end the daemon.
         rustix::process::setsid().context("setsid")?;
     }
-    raise_open_files();
-    let spool = match args.no_spool {
-        true => None,
-        false => Some(SpoolChoice {
-            state: StateDir::open(&plan.state_dir, EventTime::from_ns(now_ns()))?,
-            retention: args.spool_retention,
-        }),
-    };
-    let view = open_view(&plan.source, &args.read, plan.state_dir.clone(), spool)?;
+    // Opened before the mount covers it: the two may be the same directory.
+    let source =
+        std::fs::File::open(&plan.source).with_context(|| plan.source.display().to_string())?;
     std::env::set_current_dir("/").context("/")?;
-    view.refresh(batch_time(args.settle));
-    let options = &plan.options;
     let attach_options = AttachOptions {
         source: plan.source.display().to_string(),
         read_only: true,
-        allow_other: options.allow_other,
+        allow_other: plan.options.allow_other,
     };
-    let device = attach(&plan.mountpoint, &attach_options)?;
-    let served = serve_until_unmounted(args, plan, device, view);
-    if served.is_err() {
-        // A mount without a daemon would answer ENOTCONN for ever.
-        drop(detach(&plan.mountpoint));
+    // Not /proc/self/exe: a reload starts what is installed at the same path then.
+    let program = std::env::current_exe().context("/proc/self/exe")?;
+    let typed = std::env::args_os()
+        .skip(1)
+        .filter(|word| word != "--tell-ready");
+    let mut arguments: Vec<OsString> = typed.collect();
+    let resolved: [(&str, &Path); 3] = [
+        ("--state-dir", &plan.state_dir),
+        ("--worker", &plan.mountpoint),
+        ("--worker-source", &plan.source),
+    ];
+    for (name, value) in resolved {
+        arguments.extend([name.into(), value.into()]);
     }
-    served
+    let device = attach(&plan.mountpoint, &attach_options)?;
+    let options = KeeperOptions {
+        mountpoint: plan.mountpoint.clone(),
+        program,
+        arguments,
+        source: source.into(),
+    };
+    let mut tell = || {
+        if args.tell_ready {
+            let mut out = std::io::stdout().lock();
+            // Whoever waited may have been ended; the mount stays.
+            drop(writeln!(out, "ready").and_then(|()| out.flush()));
+            if let Ok(null) = OpenOptions::new().write(true).open("/dev/null") {
+                let _ = rustix::stdio::dup2_stdout(&null);
+            }
+        }
+    };
+    Ok(keep(device, options, &mut tell)?)
 }
 
-fn serve_until_unmounted(
-    args: &MountArgs,
-    plan: &Plan,
-    device: std::os::fd::OwnedFd,
-    view: Arc<View>,
-) -> anyhow::Result<()> {
+fn run_worker(args: &MountArgs, mountpoint: &Path, source: &Path) -> anyhow::Result<()> {
+    let cord = Cord::take()?;
+    let mut mount_options = MountOptions::parse(&args.options)?;
+    mount_options.allow_other |= args.allow_other;
+    raise_open_files();
+    let state_dir = args.state_dir.clone().context("--state-dir")?;
+    end_on_signal()?;
+    // The old worker is dead when this returns, and its lock of the state directory is free.
+    cord.take_over()?;
+    let spool = match args.no_spool {
+        true => None,
+        false => Some(SpoolChoice {
+            state: StateDir::open(&state_dir, EventTime::from_ns(now_ns()))?,
+            retention: args.spool_retention,
+        }),
+    };
+    let opened = PathBuf::from(format!("/proc/self/fd/{}", cord.source.as_raw_fd()));
+    let name = source.to_string_lossy().into_owned();
+    let view = open_view(&opened, name, &args.read, state_dir, spool)?;
+    view.refresh(batch_time(args.settle));
     let owner = Ownership {
-        uid: plan
-            .options
+        uid: mount_options
             .uid
             .unwrap_or_else(|| rustix::process::geteuid().as_raw()),
-        gid: plan
-            .options
+        gid: mount_options
             .gid
             .unwrap_or_else(|| rustix::process::getegid().as_raw()),
         file_mode: 0o440,
         dir_mode: 0o550,
     };
-    let mountpoint = plan.mountpoint.clone();
     let options = ServeOptions {
-        mountpoint: mountpoint.clone(),
+        mountpoint: mountpoint.to_owned(),
         owner,
         settle: args.settle,
         poll: args.poll,
     };
-    let service = serve(device, view, &options)?;
-    end_on_signal(mountpoint)?;
-    tracing::info!(source = %plan.source.display(), mountpoint = %plan.mountpoint.display(), "mounted");
-    if args.tell_ready {
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "ready").context("telling the waiting command")?;
-        out.flush().context("telling the waiting command")?;
-        let null = OpenOptions::new()
-            .write(true)
-            .open("/dev/null")
-            .context("/dev/null")?;
-        rustix::stdio::dup2_stdout(&null).context("closing standard output")?;
-    }
+    let toucher = Toucher::new(
+        "/proc/self/exe".into(),
+        vec!["touch-helper".into(), mountpoint.into()],
+    );
+    let service = serve(cord, view, Arc::new(toucher), &options)?;
+    tracing::info!(source = %source.display(), mountpoint = %mountpoint.display(), "serving");
     service.join()?;
-    tracing::info!("unmounted");
+    tracing::info!("the mount has ended");
     Ok(())
 }
 
-/// SIGTERM and SIGINT: detach, let what runs finish, exit.
-fn end_on_signal(mountpoint: PathBuf) -> anyhow::Result<()> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    let mut signals =
-        signal_hook::iterator::Signals::new([SIGTERM, SIGINT]).context("signal handlers")?;
+/// SIGTERM is the keeper's: another worker takes over, or the mount has ended. What is unanswered is sent again.
+fn end_on_signal() -> anyhow::Result<()> {
+    use signal_hook::consts::SIGTERM;
+    let mut signals = signal_hook::iterator::Signals::new([SIGTERM]).context("signal handlers")?;
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
-            if let Some(signal) = signals.forever().next() {
-                tracing::info!(signal, "ending");
-                if let Err(error) = detach(&mountpoint) {
-                    tracing::warn!(%error, "could not detach");
-                }
-                // Whoever still has a file open gets this long; then the connection ends under it.
-                std::thread::sleep(Duration::from_secs(2));
+            if signals.forever().next().is_some() {
                 std::process::exit(0);
             }
         })
@@ -307,5 +338,6 @@ fn start_logging() {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(false)
+        .log_internal_errors(false)
         .init();
 }

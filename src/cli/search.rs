@@ -11,7 +11,7 @@ use crate::mount::batch_time;
 use crate::search::{DEFAULT_LIMIT, Query, Request, search_events};
 
 use super::Outcome;
-use super::source::{ReadArgs, open_view, raise_open_files};
+use super::source::{ReadArgs, plain_view};
 
 /// Arguments of `auditfs search`.
 #[derive(Args, Debug)]
@@ -43,8 +43,7 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<Outcome> {
     let from = args.from.unwrap_or(EventTime::ZERO);
     let to = args.to.unwrap_or(EventTime::LATEST);
     let request = Request::new(from, to, Query::parse(&args.query)?, args.limit)?;
-    raise_open_files();
-    let view = open_view(&args.source, &args.read, std::env::temp_dir(), None)?;
+    let view = plain_view(&args.source, &args.read)?;
     let mut errors = view.dir().catalog().refresh();
     errors.extend(view.days().refresh(batch_time(Duration::ZERO)).1);
     for error in &errors {

@@ -48,12 +48,13 @@ pub struct SpoolChoice {
     pub retention: Duration,
 }
 
-/// The audit directory at `source`, opened; nothing is listed yet.
+/// The audit directory at `source`, known as `name`, opened; nothing is listed yet.
 ///
 /// # Errors
 /// One line that names what is wrong with it.
 pub fn open_view(
     source: &Path,
+    name: String,
     args: &ReadArgs,
     unpack_dir: PathBuf,
     spool: Option<SpoolChoice>,
@@ -63,10 +64,6 @@ pub fn open_view(
         bail!("{}: not a directory", source.display());
     }
     let share = Share::open(source).with_context(|| format!("{}", source.display()))?;
-    let canonical = source
-        .canonicalize()
-        .with_context(|| format!("{}", source.display()))?;
-    let name = canonical.to_string_lossy().into_owned();
     let limits = ReaderLimits {
         cache_bytes: usize::try_from(args.cache_size).unwrap_or(usize::MAX),
         unpack_bytes: args.unpack_size,
@@ -97,13 +94,25 @@ pub fn open_view(
     Ok(Arc::new(View::new(dir, days, name, now_ns())))
 }
 
+/// The same for a command that shows it without mounting: nothing is listed yet.
+///
+/// # Errors
+/// As [`open_view`].
+pub fn plain_view(source: &Path, args: &ReadArgs) -> anyhow::Result<Arc<View>> {
+    raise_open_files();
+    let canonical = source
+        .canonicalize()
+        .with_context(|| source.display().to_string())?;
+    let name = canonical.to_string_lossy().into_owned();
+    open_view(source, name, args, std::env::temp_dir(), None)
+}
+
 /// The same, listed once: ready to be shown.
 ///
 /// # Errors
 /// As [`open_view`].
 pub fn listed_view(source: &Path, args: &ReadArgs) -> anyhow::Result<Arc<View>> {
-    raise_open_files();
-    let view = open_view(source, args, std::env::temp_dir(), None)?;
+    let view = plain_view(source, args)?;
     view.refresh(batch_time(Duration::ZERO));
     Ok(view)
 }

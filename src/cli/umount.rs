@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::mount::{MountError, detach, find_mount};
+use crate::mount::{MountError, detach, find_mount, keeper_of};
 
 use super::Outcome;
 
@@ -28,23 +28,7 @@ pub struct UmountArgs {
 /// # Errors
 /// Nothing of ours is mounted there, or it could not be detached.
 pub fn run(args: &UmountArgs) -> anyhow::Result<Outcome> {
-    // Not canonicalize: that would ask a mount whose daemon is dead.
-    let parent = args
-        .mountpoint
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let name = args.mountpoint.file_name();
-    let mountpoint = match name {
-        Some(name) => parent
-            .canonicalize()
-            .with_context(|| parent.display().to_string())?
-            .join(name),
-        None => args
-            .mountpoint
-            .canonicalize()
-            .with_context(|| args.mountpoint.display().to_string())?,
-    };
+    let mountpoint = place_of(&args.mountpoint)?;
     let ours = find_mount(&mountpoint)?.is_some_and(|entry| entry.is_ours());
     if !ours {
         bail!(MountError::NotMounted(mountpoint.display().to_string()));
@@ -69,11 +53,25 @@ pub fn run(args: &UmountArgs) -> anyhow::Result<Outcome> {
     Ok(Outcome::Clean)
 }
 
+/// The absolute path of a mountpoint. Not canonicalize: that would ask a mount whose daemon is dead.
+pub(super) fn place_of(typed: &Path) -> anyhow::Result<PathBuf> {
+    let parent = typed
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    Ok(match typed.file_name() {
+        Some(name) => parent
+            .canonicalize()
+            .with_context(|| parent.display().to_string())?
+            .join(name),
+        None => typed
+            .canonicalize()
+            .with_context(|| typed.display().to_string())?,
+    })
+}
+
 fn daemon_of(mountpoint: &Path) -> Option<OwnedFd> {
-    let text = std::fs::read(mountpoint.join(".auditfs/status.json")).ok()?;
-    let status: serde_json::Value = serde_json::from_slice(&text).ok()?;
-    let pid = i32::try_from(status.get("pid")?.as_i64()?).ok()?;
-    pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()
+    pidfd_open(keeper_of(mountpoint).ok()??, PidfdFlags::empty()).ok()
 }
 
 /// Whether the process has ended within `patience`.

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fuser::{FileAttr, FileHandle, FileType, INodeNo};
+use fuser::{FileAttr, FileHandle, FileType, INodeNo, Request};
 
-use crate::view::{Attr, Made, NodeKind, Opened, Ttl, View, ViewError, Wait};
+use super::keeper::is_resent;
+use super::touch::{Announced, Toucher};
+use crate::view::{Attr, Made, Node, NodeKind, Opened, Ttl, View, ViewError, Wait};
 
 /// Owner and modes of what the mount shows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -29,17 +31,36 @@ pub(super) struct Shared {
     /// What was made at opening. Other files are read by inode number, so nothing is lost with a handle.
     made: Mutex<HashMap<u64, Made>>,
     next_handle: AtomicU64,
+    toucher: Arc<Toucher>,
+    pub announced: Announced,
 }
 
 impl Shared {
     /// Answers from `view`.
-    pub fn new(view: Arc<View>, owner: Ownership) -> Self {
+    pub fn new(view: Arc<View>, owner: Ownership, toucher: Arc<Toucher>) -> Self {
+        let announced = Announced::new(view.days().list().iter().map(|day| day.day()));
         Shared {
             view,
             owner,
             made: Mutex::default(),
-            next_handle: AtomicU64::new(1),
+            // Files opened under an earlier worker are still open: its handles must not come again.
+            next_handle: AtomicU64::new(now_ns().unsigned_abs().max(1)),
+            toucher,
+            announced,
         }
+    }
+
+    /// Whether `node` may be seen: a new day not before the helper has announced it.
+    pub fn is_shown(&self, node: &Node) -> bool {
+        match node {
+            Node::Day(day) => self.announced.is_shown(*day, now_ns()),
+            _ => true,
+        }
+    }
+
+    /// Whether this is a request of the touch helper that no worker before had: everybody else may change nothing.
+    pub fn is_wake(&self, request: &Request) -> bool {
+        self.toucher.is_helper(request.pid()) && !is_resent(request)
     }
 
     /// The file that has this handle is closed.
@@ -128,6 +149,9 @@ impl Shared {
                 let Ok(ino) = self.view.ino(&entry.node) else {
                     return true;
                 };
+                if !self.is_shown(&entry.node) {
+                    return true;
+                }
                 let attr = self
                     .view
                     .attr(&entry.node, Wait::Never, now)

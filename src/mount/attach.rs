@@ -42,10 +42,7 @@ pub fn attach(mountpoint: &Path, options: &AttachOptions) -> Result<OwnedFd, Mou
         return attach_by_fusermount(mountpoint, options);
     }
     let device = device?;
-    let mut flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOATIME;
-    if options.read_only {
-        flags |= MountFlags::RDONLY;
-    }
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOATIME;
     let (uid, gid) = (
         rustix::process::geteuid().as_raw(),
         rustix::process::getegid().as_raw(),
@@ -67,6 +64,15 @@ pub fn attach(mountpoint: &Path, options: &AttachOptions) -> Result<OwnedFd, Mou
         data.as_c_str(),
     )
     .map_err(|error| mount_failed(mountpoint, error.into()))?;
+    if options.read_only {
+        // Only the mount becomes read-only, not the file system below it: the touch helper's private clone of the mount
+        // is writable (DESIGN 4.10). Until then the worker refuses, as it always does.
+        let flags = flags | MountFlags::RDONLY | MountFlags::BIND;
+        if let Err(error) = rustix::mount::mount_remount(mountpoint, flags, c"") {
+            drop(detach(mountpoint));
+            return Err(mount_failed(mountpoint, error.into()));
+        }
+    }
     Ok(device.into())
 }
 

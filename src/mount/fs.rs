@@ -6,10 +6,12 @@ use std::cell::Cell;
 use std::ffi::OsStr;
 use std::sync::Arc;
 
+use std::time::SystemTime;
+
 use fuser::{
-    Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, InitFlags, KernelConfig,
-    LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
-    ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, Request,
+    BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
+    KernelConfig, LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus,
+    ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, Request, TimeOrNow,
 };
 
 use crate::view::{Node, OpenMode, View, ViewError, Wait};
@@ -17,6 +19,7 @@ use crate::view::{Node, OpenMode, View, ViewError, Wait};
 use super::answers::{Ownership, Shared, now_ns, ttl};
 use super::errno::errno;
 use super::pool::Pool;
+use super::touch::Toucher;
 
 /// The file system that fuser calls.
 #[derive(Debug)]
@@ -36,9 +39,9 @@ const READAHEAD_BYTES: u32 = 1 << 20;
 
 impl AuditFs {
     /// The file system over `view`.
-    pub fn new(view: Arc<View>, owner: Ownership, pool: Pool) -> Self {
+    pub fn new(view: Arc<View>, owner: Ownership, pool: Pool, toucher: Arc<Toucher>) -> Self {
         AuditFs {
-            shared: Arc::new(Shared::new(view, owner)),
+            shared: Arc::new(Shared::new(view, owner, toucher)),
             pool,
         }
     }
@@ -94,6 +97,9 @@ impl Filesystem for AuditFs {
             reply,
             move |shared, wait| {
                 let node = shared.view.lookup(&shared.view.node(parent.0)?, &name)?;
+                if !shared.is_shown(&node) {
+                    return Err(ViewError::NotFound);
+                }
                 shared.view.attr(&node, wait, now_ns())
             },
             move |reply, found| match found {
@@ -113,6 +119,58 @@ impl Filesystem for AuditFs {
                 Err(error) => reply.error(error),
             },
         );
+    }
+
+    /// Only the touch helper changes anything, and only so: mtime is now.
+    fn setattr(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        atime: Option<TimeOrNow>,
+        mtime: Option<TimeOrNow>,
+        _ctime: Option<SystemTime>,
+        fh: Option<FileHandle>,
+        _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let nothing_else =
+            (mode, uid, gid, size, atime.is_some()) == (None, None, None, None, false);
+        if !(nothing_else && mtime == Some(TimeOrNow::Now) && self.shared.is_wake(req)) {
+            return reply.error(Errno::EROFS);
+        }
+        self.getattr(req, ino, fh, reply);
+    }
+
+    /// The touch helper announces a day: it is there already, and from now on everybody sees it.
+    fn mknod(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        _rdev: u32,
+        reply: ReplyEntry,
+    ) {
+        if !self.shared.is_wake(req) {
+            return reply.error(Errno::EROFS);
+        }
+        let view = &self.shared.view;
+        let found = name.to_str().ok_or(ViewError::NotFound);
+        let found = found.and_then(|name| view.lookup(&view.node(parent.0)?, name));
+        match found {
+            Ok(Node::Day(day)) => self.shared.announced.show(day),
+            Ok(_) => return reply.error(Errno::EEXIST),
+            Err(error) => return reply.error(errno(&error)),
+        }
+        self.lookup(req, parent, name, reply);
     }
 
     fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {

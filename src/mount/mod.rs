@@ -8,13 +8,18 @@ mod answers;
 mod attach;
 mod errno;
 mod fs;
+mod keeper;
 mod mount_error;
 mod mount_table;
 mod pool;
 mod serve;
+mod sys;
+mod touch;
 
 pub use answers::{Ownership, now_ns};
 pub use attach::{AttachOptions, attach, detach};
+pub use keeper::{Cord, KeeperOptions, is_resent, keep, keeper_of, reload};
 pub use mount_error::MountError;
 pub use mount_table::{MountEntry, find_mount};
 pub use serve::{ServeOptions, Service, batch_time, serve};
+pub use touch::{Announced, Toucher, run_touch_helper};

@@ -38,4 +38,15 @@ pub enum MountError {
     /// The kernel ended the handshake or the session.
     #[error("the FUSE session failed: {0}")]
     Session(io::Error),
+    /// The first worker of a mount ended before it served.
+    #[error("the worker ended before the mount was ready ({0})")]
+    NoWorker(String),
+    /// Nobody holds the other end.
+    #[error(
+        "no keeper of this mount answers; end the mount with `auditfs umount` and mount it again"
+    )]
+    NoKeeper,
+    /// A new worker did not come to serve.
+    #[error("{0}")]
+    Reload(String),
 }

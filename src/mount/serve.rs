@@ -1,21 +1,26 @@
 //! Serving a mount from the first request to the last: the session, the look at the share every second, the end.
 
-use std::os::fd::OwnedFd;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use fuser::{Config, INodeNo, Notifier, Session, SessionACL};
+use fuser::{Config, INodeNo, Notifier};
 
+use crate::event::Day;
 use crate::view::{BatchTime, Changes, Node, SessionPart, View};
 
 use super::answers::{Ownership, now_ns};
 use super::fs::AuditFs;
+use super::keeper::Cord;
 use super::mount_error::MountError;
 use super::mount_table::find_mount;
 use super::pool::Pool;
+use super::touch::Toucher;
 
 const FUSE_THREADS: usize = 2;
+/// Days that may still have grown when a worker begins.
+const LIVE_DAYS: usize = 2;
 const WORKERS: usize = 16;
 const READAHEAD_KB: &str = "1024";
 
@@ -48,22 +53,22 @@ pub fn batch_time(settle: Duration) -> BatchTime {
     }
 }
 
-/// Starts serving `view` on the FUSE device of a mount; the view has been refreshed once.
+/// Starts serving `view` on the mount behind `cord`, whose turn has come; the view has been refreshed once.
 ///
 /// # Errors
 /// [`MountError::Session`].
 pub fn serve(
-    device: OwnedFd,
+    cord: Cord,
     view: Arc<View>,
+    toucher: Arc<Toucher>,
     options: &ServeOptions,
 ) -> Result<Service, MountError> {
     let pool = Pool::start(WORKERS).map_err(MountError::Session)?;
-    let fs = AuditFs::new(view.clone(), options.owner, pool);
+    let fs = AuditFs::new(view.clone(), options.owner, pool, toucher.clone());
     let mut config = Config::default();
     config.n_threads = Some(FUSE_THREADS);
     // The kernel decides who may come in (allow_other); fuser need not ask again.
-    let session =
-        Session::from_fd(fs, device, SessionACL::All, config).map_err(MountError::Session)?;
+    let session = cord.session(fs, config)?;
     let notifier = session.notifier();
     let session = session.spawn().map_err(MountError::Session)?;
     raise_readahead(&options.mountpoint);
@@ -71,7 +76,7 @@ pub fn serve(
     let (stop_poller, options) = (stop.clone(), options.clone());
     let poller = std::thread::Builder::new()
         .name("poll".into())
-        .spawn(move || poll(&view, &notifier, &options, &stop_poller))
+        .spawn(move || poll(&view, &notifier, &toucher, &options, &stop_poller))
         .map_err(MountError::Session)?;
     Ok(Service {
         session,
@@ -96,7 +101,18 @@ impl Service {
     }
 }
 
-fn poll(view: &View, notifier: &Notifier, options: &ServeOptions, stop: &(Mutex<bool>, Condvar)) {
+fn poll(
+    view: &View,
+    notifier: &Notifier,
+    toucher: &Toucher,
+    options: &ServeOptions,
+    stop: &(Mutex<bool>, Condvar),
+) {
+    // The worker before may have died between publishing and touching.
+    let mut known: BTreeSet<Day> = view.days().list().iter().map(|day| day.day()).collect();
+    for day in known.iter().rev().take(LIVE_DAYS) {
+        toucher.touch(&day_path(*day));
+    }
     loop {
         let stopped = stop.0.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = stop
@@ -109,10 +125,23 @@ fn poll(view: &View, notifier: &Notifier, options: &ServeOptions, stop: &(Mutex<
             view.refresh(batch_time(options.settle))
         }));
         match looked {
-            Ok(changes) => tell_kernel(view, notifier, &changes),
+            Ok(changes) => {
+                tell_kernel(view, notifier, &changes);
+                for day in &changes.days {
+                    if known.insert(*day) {
+                        toucher.create(&day_path(*day));
+                    } else {
+                        toucher.touch(&day_path(*day));
+                    }
+                }
+            }
             Err(_) => tracing::error!("looking at the share panicked; please report this"),
         }
     }
+}
+
+fn day_path(day: Day) -> String {
+    format!("events/{day}.jsonl")
 }
 
 /// Attributes that the kernel was told to believe for hours are not true any more. Attributes only, never a byte range:
