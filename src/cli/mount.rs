@@ -288,6 +288,7 @@ fn run_worker(args: &MountArgs, mountpoint: &Path, source: &Path) -> anyhow::Res
     let opened = PathBuf::from(format!("/proc/self/fd/{}", cord.source.as_raw_fd()));
     let name = source.to_string_lossy().into_owned();
     let view = open_view(&opened, name, &args.read, state_dir, spool)?;
+    view.is_kept_by(std::os::unix::process::parent_id());
     view.refresh(batch_time(args.settle));
     let owner = Ownership {
         uid: mount_options

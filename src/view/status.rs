@@ -1,7 +1,7 @@
 //! `.auditfs/status.json`: how the mount and its source are, for people and for monitoring.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde_json::{Value, json};
 
@@ -18,6 +18,8 @@ pub struct Status {
     source: String,
     started_ns: i64,
     text: Mutex<Option<(i64, Arc<str>)>>,
+    /// The process that holds the mount, where there is one.
+    keeper_pid: OnceLock<u32>,
 }
 
 impl Status {
@@ -26,6 +28,7 @@ impl Status {
             source,
             started_ns,
             text: Mutex::default(),
+            keeper_pid: OnceLock::new(),
         }
     }
 
@@ -35,6 +38,12 @@ impl Status {
 }
 
 impl View {
+    /// The process that holds the mount while this one may come and go.
+    pub fn is_kept_by(&self, keeper_pid: u32) {
+        // Said once; a process does not change its keeper.
+        let _ = self.status.keeper_pid.set(keeper_pid);
+    }
+
     /// The text of status.json; made anew at most once a second.
     pub fn status_text(&self, now_ns: i64) -> Arc<str> {
         let mut known = self
@@ -84,6 +93,7 @@ impl View {
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),
+            "keeper_pid": self.status.keeper_pid.get(),
             "source": self.status.source,
             "started": EventTime::from_ns(self.status.started_ns).to_rfc3339(),
             "time": EventTime::from_ns(now_ns).to_rfc3339(),

@@ -214,7 +214,7 @@ fn a_daemon_in_the_foreground_ends_by_sigterm_with_code_0() {
         mount.at(DAY).exists()
     });
     mount.learn_pid();
-    assert_eq!(u32::try_from(mount.pid()).unwrap(), daemon.id());
+    assert_eq!(u32::try_from(mount.keeper_pid()).unwrap(), daemon.id());
     mount.signal(Signal::TERM);
     assert_eq!(daemon.wait().unwrap().code(), Some(0));
     assert!(!mount.is_mounted());

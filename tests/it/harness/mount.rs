@@ -22,7 +22,8 @@ pub struct Mount {
     source: PathBuf,
     point: PathBuf,
     options: Vec<String>,
-    pid: i32,
+    keeper: i32,
+    worker: i32,
 }
 
 impl Mount {
@@ -53,7 +54,8 @@ impl Mount {
             point,
             source: source.to_owned(),
             options: options.iter().map(ToString::to_string).collect(),
-            pid: 0,
+            keeper: 0,
+            worker: 0,
         }
     }
 
@@ -87,7 +89,8 @@ impl Mount {
     /// Asks the mount for its daemon, after a mount command that was run by hand.
     pub fn learn_pid(&mut self) {
         let status = self.json(".auditfs/status.json");
-        self.pid = i32::try_from(status["pid"].as_i64().unwrap()).unwrap();
+        let pid = |key: &str| i32::try_from(status[key].as_i64().unwrap()).unwrap();
+        (self.keeper, self.worker) = (pid("keeper_pid"), pid("pid"));
     }
 
     /// The mountpoint.
@@ -141,14 +144,14 @@ impl Mount {
         names
     }
 
-    /// The daemon's process.
-    pub fn pid(&self) -> i32 {
-        self.pid
+    /// The process that holds the mount.
+    pub fn keeper_pid(&self) -> i32 {
+        self.keeper
     }
 
     /// The most memory that the daemon ever had resident, bytes.
     pub fn peak_memory_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.worker)).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib: u64 = line
             .unwrap()
@@ -159,26 +162,34 @@ impl Mount {
         kib << 10
     }
 
-    /// Kills the daemon with a signal, if it is still the one that was started here.
+    /// Sends a signal to the keeper; to the worker as well where it kills, for a worker lives on without its keeper.
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.pid).unwrap();
-        let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else {
+        self.signal_one(self.keeper, signal);
+        if signal == Signal::KILL {
+            self.signal_one(self.worker, signal);
+        }
+    }
+
+    /// Kills the worker alone: the mount stays.
+    pub fn kill_worker(&self) {
+        self.signal_one(self.worker, Signal::KILL);
+    }
+
+    /// Signals a process, if it is still the one that was started here.
+    fn signal_one(&self, pid: i32, signal: Signal) {
+        let Some(Ok(process)) = Pid::from_raw(pid).map(|pid| pidfd_open(pid, PidfdFlags::empty()))
+        else {
             return;
         };
-        let words = std::fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
+        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         if String::from_utf8_lossy(&words).contains(self.point().to_str().unwrap()) {
             let _ = pidfd_send_signal(&process, signal);
         }
     }
 
-    /// Whether the daemon is there.
+    /// Whether any process of the daemon is there.
     pub fn is_alive(&self) -> bool {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
-        // A zombie is gone: nobody may have waited for it yet.
-        let state = stat
-            .rsplit_once(')')
-            .map_or("", |(_, rest)| rest.trim_start());
-        !state.is_empty() && !state.starts_with('Z')
+        [self.keeper, self.worker].into_iter().any(is_alive)
     }
 
     /// Waits for the daemon's end.
@@ -213,7 +224,7 @@ impl Mount {
         if self.is_mounted() {
             run(&["fusermount3", "-u", "-z", "--", point]);
         }
-        if self.pid != 0 && self.is_alive() {
+        if self.is_alive() {
             self.signal(Signal::KILL);
         }
     }
@@ -226,4 +237,13 @@ impl Drop for Mount {
         }
         self.end();
     }
+}
+
+fn is_alive(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // A zombie is gone: nobody may have waited for it yet.
+    let state = stat
+        .rsplit_once(')')
+        .map_or("", |(_, rest)| rest.trim_start());
+    !state.is_empty() && !state.starts_with('Z')
 }
