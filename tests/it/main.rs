@@ -7,6 +7,8 @@
 
 mod harness;
 
+mod bounded_memory;
+mod damage;
 mod fixtures;
 mod live_growth;
 mod mounting;
