@@ -7,6 +7,7 @@ mod check;
 mod generate;
 mod ls;
 mod mount;
+mod mount_helper;
 mod mount_options;
 mod reload;
 mod search;
@@ -63,7 +64,7 @@ pub(crate) enum Outcome {
 
 /// Runs the command that was typed.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(mount_helper::words(std::env::args_os()));
     let result = match cli.command {
         Command::Mount(args) => mount::run(&args),
         Command::Umount(args) => umount::run(&args),

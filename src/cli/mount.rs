@@ -1,9 +1,11 @@
 //! `auditfs mount`: starts the daemon and returns when the mount is ready.
 
 use std::ffi::OsString;
-use std::fs::OpenOptions;
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -139,7 +141,11 @@ fn plan(args: &MountArgs) -> anyhow::Result<Plan> {
         Some(dir) => dir.clone(),
         None => default_state_dir(&source)?,
     };
-    std::fs::create_dir_all(&state_dir)
+    // What it will hold is what the audit log holds: nobody else may read it.
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&state_dir)
         .with_context(|| format!("state directory {}", state_dir.display()))?;
     let state_dir = state_dir
         .canonicalize()
@@ -191,6 +197,7 @@ fn start_in_background(args: &MountArgs, plan: &Plan) -> anyhow::Result<()> {
     let log = OpenOptions::new()
         .create(true)
         .append(true)
+        .mode(0o600)
         .open(&log_path)
         .with_context(|| log_path.display().to_string())?;
     let mut daemon = Command::new("/proc/self/exe")
@@ -217,8 +224,6 @@ fn start_in_background(args: &MountArgs, plan: &Plan) -> anyhow::Result<()> {
         ),
     }
 }
-
-use std::os::unix::process::CommandExt;
 
 /// The process that stays: holds the mount and starts workers (DESIGN 4.11).
 fn run_keeper(args: &MountArgs, plan: &Plan) -> anyhow::Result<()> {
@@ -278,15 +283,16 @@ fn run_worker(args: &MountArgs, mountpoint: &Path, source: &Path) -> anyhow::Res
     end_on_signal()?;
     // The old worker is dead when this returns, and its lock of the state directory is free.
     cord.take_over()?;
-    let spool = match args.no_spool {
-        true => None,
-        false => Some(SpoolChoice {
-            state: StateDir::open(&state_dir, EventTime::from_ns(now_ns()))?,
-            retention: args.spool_retention,
-        }),
+    let state = StateDir::open(&state_dir, EventTime::from_ns(now_ns()))?;
+    let name = source.to_string_lossy().into_owned();
+    claim_for_source(&state_dir, &name)?;
+    // Without a spool the directory stays locked all the same: two daemons would unpack into it.
+    let retention = args.spool_retention;
+    let (spool, _lock) = match args.no_spool {
+        true => (None, Some(state)),
+        false => (Some(SpoolChoice { state, retention }), None),
     };
     let opened = PathBuf::from(format!("/proc/self/fd/{}", cord.source.as_raw_fd()));
-    let name = source.to_string_lossy().into_owned();
     let view = open_view(&opened, name, &args.read, state_dir, spool)?;
     view.is_kept_by(std::os::unix::process::parent_id());
     view.refresh(batch_time(args.settle));
@@ -315,6 +321,23 @@ fn run_worker(args: &MountArgs, mountpoint: &Path, source: &Path) -> anyhow::Res
     service.join()?;
     tracing::info!("the mount has ended");
     Ok(())
+}
+
+/// A state directory holds the days of one audit directory; those of another must not be shown as its.
+fn claim_for_source(state_dir: &Path, source: &str) -> anyhow::Result<()> {
+    let path = state_dir.join("source");
+    match std::fs::read_to_string(&path) {
+        Ok(known) if known.trim_end_matches('\n') == source => Ok(()),
+        Ok(known) => bail!(
+            "{}: holds the state of {}; give every audit directory a --state-dir of its own",
+            state_dir.display(),
+            known.trim_end()
+        ),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            std::fs::write(&path, format!("{source}\n")).with_context(|| path.display().to_string())
+        }
+        Err(error) => Err(error).with_context(|| path.display().to_string()),
+    }
 }
 
 /// SIGTERM is the keeper's: another worker takes over, or the mount has ended. What is unanswered is sent again.

@@ -14,8 +14,10 @@ pub struct MountOptions {
 }
 
 /// Options that mean nothing here and are accepted: a line in fstab must not fail for them (DESIGN 9).
-const IGNORED: [&str; 27] = [
+const IGNORED: [&str; 28] = [
+    // mount(8) adds rw where fstab does not say ro; auditfs only reads.
     "ro",
+    "rw",
     "nofail",
     "_netdev",
     "user",
@@ -59,9 +61,6 @@ impl MountOptions {
         {
             match option.split_once('=') {
                 None if option == "allow_other" => options.allow_other = true,
-                None if option == "rw" => {
-                    bail!("-o rw: this auditfs only reads; mount it read-only")
-                }
                 None if IGNORED.contains(&option) || option.starts_with("x-") => {}
                 Some(("uid", value)) => options.uid = Some(number(option, value)?),
                 Some(("gid", value)) => options.gid = Some(number(option, value)?),

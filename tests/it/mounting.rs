@@ -278,7 +278,7 @@ fn the_dead_mount_of_an_ordinary_user_is_replaced() {
     let script = r#"
         "$AUDITFS" mount "$SRC" "$MNT"
         trap '"$AUDITFS" umount "$MNT" || true' EXIT
-        kill -9 $(jq .pid "$MNT/.auditfs/status.json")
+        kill -9 $(jq '.keeper_pid, .pid' "$MNT/.auditfs/status.json")
         until ! stat -f "$MNT" >&2; do :; done
         "$AUDITFS" mount "$SRC" "$MNT"
         cat "$MNT/events/2018-05-01.jsonl"
