@@ -174,6 +174,19 @@ impl DayFile {
                         self.follow(ranges, live, at, None)?;
                         Ok(true)
                     }
+                    Some(spool) if look == Look::Lost => {
+                        // Whoever follows the day must not see it shrink.
+                        self.enter_spool(&day, spool).or_else(|error| {
+                            tracing::warn!(day = %self.day, %error, "a source is gone and the day begins anew without it");
+                            day.begin_anew(ranges);
+                            Ok::<(), PublishError>(())
+                        })?;
+                        Ok(true)
+                    }
+                    None if look == Look::Lost => {
+                        day.begin_anew(ranges);
+                        Ok(true)
+                    }
                     _ => Ok(look == Look::Anew),
                 }
             }
@@ -191,6 +204,17 @@ impl DayFile {
             State::Spooled(Arc::new(spooled));
         self.dir.cache().remove(&CacheKey::Day(self.day));
         Ok(())
+    }
+
+    /// Moves a day that has been read, and whose sources are all gone, into the spool while they are still open.
+    ///
+    /// # Errors
+    /// The sources cannot be read any more, or the spool does not take them.
+    pub(super) fn keep_if_read(&self, spool: &Spool) -> Result<(), PublishError> {
+        match self.state() {
+            State::Planned(day) if day.is_exact() => self.enter_spool(&day, spool),
+            _ => Ok(()),
+        }
     }
 
     /// When its retention began, if none of its sources is left: its last growth. `None` while the spool does not hold it.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use crate::disk::{DailyFile, DiskError, FileStat, Origin};
 use crate::event::{Day, EventTime};
 use crate::format::read_line;
-use crate::spool::{Alarm, DaySpool, Spool, StateDir};
+use crate::spool::{Alarm, DaySpool, SealedMarks, Spool, StateDir};
 
 use super::audit_dir::AuditDir;
 use super::cut::{Cut, cut};
@@ -32,6 +32,7 @@ pub struct Days {
     dir: Arc<AuditDir>,
     spool: Option<SpoolUse>,
     alarms: Mutex<Vec<String>>,
+    sealed: Mutex<Option<SealedMarks>>,
     days: RwLock<BTreeMap<Day, Arc<DayFile>>>,
     growth: RwLock<BTreeMap<Origin, i64>>,
     followed: Mutex<Followed>,
@@ -68,6 +69,7 @@ impl Days {
             dir,
             spool: None,
             alarms: Mutex::default(),
+            sealed: Mutex::default(),
             days: RwLock::default(),
             growth: RwLock::default(),
             followed: Mutex::default(),
@@ -89,10 +91,17 @@ impl Days {
         for alarm in &alarms {
             tracing::error!(%alarm, "ALARM: the spool");
         }
-        let alarms = alarms.iter().map(ToString::to_string).collect();
+        let mut alarms: Vec<String> = alarms.iter().map(ToString::to_string).collect();
+        let sealed = SealedMarks::open(spool.state.path());
+        if let Err(error) = &sealed {
+            alarms.push(format!(
+                "what was shown of older days is not known: {error}"
+            ));
+        }
         Days {
             spool: Some(spool),
             alarms: Mutex::new(alarms),
+            sealed: Mutex::new(sealed.ok()),
             days: RwLock::new(days),
             ..Days::new(dir)
         }
@@ -246,8 +255,12 @@ impl Days {
                 Some(file) => (file.clone(), false),
                 None => {
                     let torn_too = is_long_over(*day, at);
-                    let planned =
-                        PlannedDay::new(self.dir.clone(), *day, ranges.clone(), torn_too, live);
+                    let shown = if live {
+                        ranges.clone()
+                    } else {
+                        self.as_shown(*day, ranges)
+                    };
+                    let planned = PlannedDay::new(self.dir.clone(), *day, shown, torn_too, live);
                     (DayFile::planned(self.dir.clone(), planned), true)
                 }
             };
@@ -280,6 +293,34 @@ impl Days {
         changed
     }
 
+    /// What was shown of a day that is over when it was first shown; remembered if that is now.
+    fn as_shown(&self, day: Day, ranges: &[DayRange]) -> Vec<DayRange> {
+        let mut sealed = self.sealed.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(sealed) = &mut *sealed else {
+            return ranges.to_vec();
+        };
+        let shown = match sealed.shown(day) {
+            None => ranges.to_vec(),
+            Some(known) => ranges
+                .iter()
+                .filter_map(|range| range.cut_to(known))
+                .collect(),
+        };
+        let shown = if shown.is_empty() {
+            ranges.to_vec()
+        } else {
+            shown
+        };
+        let sources: Vec<_> = shown
+            .iter()
+            .filter_map(|range| Some((range.source(), range.range?)))
+            .collect();
+        if let Err(error) = sealed.remember(day, &sources) {
+            tracing::warn!(%day, %error, "what is shown of this day could not be remembered");
+        }
+        shown
+    }
+
     /// A spool that cannot take more is an alarm for as long as it lasts.
     fn note_trouble(&self, trouble: Option<String>) {
         let mut alarms = self.alarms.lock().unwrap_or_else(PoisonError::into_inner);
@@ -291,10 +332,22 @@ impl Days {
         alarms.extend(trouble);
     }
 
+    /// A day that somebody has read, and may be following, goes into the spool while its sources are still open.
+    fn keep_if_read(&self, file: &DayFile) {
+        if let Some(spool) = &self.spool
+            && let Err(error) = file.keep_if_read(&spool.spool)
+        {
+            tracing::warn!(day = %file.day(), %error, "the sources of this day are gone, and it could not be kept");
+        }
+    }
+
     /// A day goes in one step, when its sources are gone and its retention has passed (DESIGN 4.9).
     fn remove_gone(&self, ranges: &BTreeMap<Day, Vec<DayRange>>, at: BatchTime) {
         let mut days = self.days.write().unwrap_or_else(PoisonError::into_inner);
         days.retain(|day, file| {
+            if !ranges.contains_key(day) {
+                self.keep_if_read(file);
+            }
             let kept = match (&self.spool, file.spooled_since_ns()) {
                 (Some(spool), Some(since_ns)) => {
                     since_ns.saturating_add(spool.retention_ns) > at.now_ns

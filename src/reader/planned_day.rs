@@ -1,6 +1,7 @@
 //! A merged day that no spool holds: what was there when it was first seen, read by plan, and behind it, in memory only,
 //! what has been published since.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,8 +34,10 @@ pub struct DayRange {
 pub enum Look {
     /// Nothing new.
     Same,
-    /// They are others now, and nothing was published beyond them: the day begins anew.
+    /// They are others now, and nobody has read the day: it begins anew.
     Anew,
+    /// They are others now, and somebody may be following the day.
+    Lost,
     /// There is more.
     Grown,
 }
@@ -225,11 +228,11 @@ impl PlannedDay {
         };
         let changed = inner.ranges.iter().filter(|old| shrunk(old)).count() as u64;
         if inner.tail.is_none() && changed > 0 {
-            // Nobody was promised an order yet but for the sum of the sources: begin anew with what is there.
-            inner.mtime_ns = inner.mtime_ns.max(newest(ranges));
-            inner.ranges = ranges.to_vec();
-            inner.exact = None;
-            self.dir.cache().remove(&CacheKey::Day(self.day));
+            if inner.exact.is_some() {
+                return Look::Lost;
+            }
+            drop(inner);
+            self.begin_anew(ranges);
             return Look::Anew;
         }
         inner.changed_sources = inner.changed_sources.max(changed);
@@ -242,6 +245,16 @@ impl PlannedDay {
         } else {
             Look::Same
         }
+    }
+
+    /// Makes it of these ranges. Nobody has read it, or it cannot be kept: the promise was the sum of its sources.
+    pub fn begin_anew(&self, ranges: &[DayRange]) {
+        let mut inner = self.lock();
+        inner.mtime_ns = inner.mtime_ns.max(newest(ranges));
+        inner.ranges = ranges.to_vec();
+        inner.exact = None;
+        drop(inner);
+        self.dir.cache().remove(&CacheKey::Day(self.day));
     }
 
     /// Takes in what its sources hold now, in memory. Gives whether it grew.
@@ -370,6 +383,24 @@ impl PlannedDay {
 }
 
 impl DayRange {
+    /// Server ID and file name.
+    pub fn source(&self) -> (String, String) {
+        (self.file.origin.as_str().to_owned(), self.file.name.clone())
+    }
+
+    /// As much of it as was shown before; nothing if it was not there then.
+    pub fn cut_to(&self, shown: &HashMap<(String, String), (u64, u64)>) -> Option<DayRange> {
+        let Some((first, next)) = self.range else {
+            // A packed log that nobody has looked at: as it is.
+            return Some(self.clone());
+        };
+        let (_, was) = shown.get(&self.source())?;
+        Some(DayRange {
+            range: Some((first, next.min(*was))),
+            ..self.clone()
+        })
+    }
+
     /// Where a follower goes on: behind what the first sight of the day took in.
     pub fn followed_from(&self, torn_too: bool) -> u64 {
         if torn_too { self.stat.size } else { end(self) }
