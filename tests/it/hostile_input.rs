@@ -47,8 +47,9 @@ fn hostile_names_in_an_index_are_refused_and_reported() {
 
 #[test]
 fn symlinks_are_not_followed_and_only_regular_files_are_read() {
+    let outside_dir = tempfile::tempdir().unwrap();
+    let outside = outside_dir.path();
     let (audit, session) = harmed(|audit, _| {
-        let outside = tempfile::tempdir().unwrap().keep();
         std::fs::write(outside.join("secret"), line("secret")).unwrap();
         std::fs::create_dir_all(audit.at(&format!("{B}/sessions/default"))).unwrap();
         symlink(
@@ -61,7 +62,7 @@ fn symlinks_are_not_followed_and_only_regular_files_are_read() {
             audit.at(&format!("{B}/sessions/default/{SID}-0.chunks")),
         )
         .unwrap();
-        symlink(&outside, audit.at("0ff51de0-0000-4000-8000-000000000000")).unwrap();
+        symlink(outside, audit.at("0ff51de0-0000-4000-8000-000000000000")).unwrap();
         symlink("nowhere", audit.at("events.log")).unwrap();
         run(&[
             "mkfifo",
