@@ -1,22 +1,19 @@
 //! Damage is normal: every byte that can be trusted is shown, the rest is said, and one bad file never takes its neighbours along.
 
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::symlink;
-
 use serde_json::{Value, json};
 
 use crate::harness::*;
 
-const SID: &str = "74a5fc02-4d00-11e8-aee2-0242ac0a0002";
-const DIR: &str = "sessions/74a5fc02-4d00-11e8-aee2-0242ac0a0002";
-const DAY: &str = "events/2018-05-01.jsonl";
+pub(super) const SID: &str = "74a5fc02-4d00-11e8-aee2-0242ac0a0002";
+pub(super) const DIR: &str = "sessions/74a5fc02-4d00-11e8-aee2-0242ac0a0002";
+pub(super) const DAY: &str = "events/2018-05-01.jsonl";
 
-fn line(event: &str) -> String {
+pub(super) fn line(event: &str) -> String {
     format!("{{\"event\":\"{event}\",\"time\":\"2018-05-01T10:00:00Z\"}}\n")
 }
 
 /// A session on A, packed and whole; then `harm` comes.
-fn harmed(harm: impl Fn(&Audit, &Recorder)) -> (Audit, Recorder) {
+pub(super) fn harmed(harm: impl Fn(&Audit, &Recorder)) -> (Audit, Recorder) {
     let audit = Audit::new();
     let mut session = audit.record(SID);
     session.packing(Packing::Gzip).start("alice");
@@ -32,7 +29,7 @@ fn harmed(harm: impl Fn(&Audit, &Recorder)) -> (Audit, Recorder) {
 
 /// What `auditfs check --json` says: its exit code, the wounds, the summary.
 #[track_caller]
-fn check(audit: &Audit) -> (i32, Vec<Value>, Value) {
+pub(super) fn check(audit: &Audit) -> (i32, Vec<Value>, Value) {
     let ran = auditfs(&[
         "check",
         "--json",
@@ -51,7 +48,7 @@ fn check(audit: &Audit) -> (i32, Vec<Value>, Value) {
 
 /// `check` must find this wound, and end with code 1.
 #[track_caller]
-fn check_finds(audit: &Audit, kind: &str, file: &str, offset: u64) {
+pub(super) fn check_finds(audit: &Audit, kind: &str, file: &str, offset: u64) {
     let (code, wounds, summary) = check(audit);
     let found = wounds
         .iter()
@@ -238,42 +235,6 @@ fn torn_and_unknown_index_lines_cost_nothing() {
 }
 
 #[test]
-fn hostile_names_in_an_index_are_refused_and_reported() {
-    let secret = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(secret.path(), "secret").unwrap();
-    let names = [
-        secret.path().to_str().unwrap().to_owned(),
-        "../../../../../../etc/passwd".to_owned(),
-        format!("../default/{SID}-0.chunks.gz"),
-        "a\\u0000b".to_owned(),
-        "74a5fc99-4d00-11e8-aee2-0242ac0a0099-0.chunks.gz".to_owned(),
-        "\\u001b[2J".to_owned(),
-    ];
-    let (audit, session) = harmed(|audit, _| {
-        for name in &names {
-            let line = format!(
-                "{{\"file_name\":\"{name}\",\"type\":\"chunks\",\"index\":0,\"offset\":0}}\n"
-            );
-            audit.append(&format!("{A}/sessions/default/{SID}.index"), line);
-        }
-    });
-    let mount = Mount::of(&audit);
-    assert_same_bytes(
-        "stream",
-        &mount.read(&format!("{DIR}/stream")),
-        &session.stream,
-    );
-    let (_, _, summary) = check(&audit);
-    assert_eq!(summary["kinds"]["index_bad_name"], json!(names.len()));
-    let text = auditfs(&["check", audit.path().to_str().unwrap()]);
-    assert!(
-        text.code() == 1 && !text.stdout().contains('\u{1b}'),
-        "{}",
-        text.told()
-    );
-}
-
-#[test]
 fn a_file_that_the_index_names_and_nobody_has_is_reported() {
     let (audit, session) =
         harmed(|_, session| std::fs::remove_file(session.file(A, "-0.chunks.gz")).unwrap());
@@ -283,79 +244,6 @@ fn a_file_that_the_index_names_and_nobody_has_is_reported() {
     let index = std::fs::read_to_string(session.file(A, ".index")).unwrap();
     let offset = index.find('\n').unwrap() as u64 + 1;
     check_finds(&audit, "file_missing", &format!("{SID}.index"), offset);
-}
-
-#[test]
-fn symlinks_are_not_followed_and_only_regular_files_are_read() {
-    let (audit, session) = harmed(|audit, _| {
-        let outside = tempfile::tempdir().unwrap().keep();
-        std::fs::write(outside.join("secret"), line("secret")).unwrap();
-        std::fs::create_dir_all(audit.at(&format!("{B}/sessions/default"))).unwrap();
-        symlink(
-            outside.join("secret"),
-            audit.at(&format!("{B}/2018-05-01.00:00:00.log")),
-        )
-        .unwrap();
-        symlink(
-            outside.join("secret"),
-            audit.at(&format!("{B}/sessions/default/{SID}-0.chunks")),
-        )
-        .unwrap();
-        symlink(&outside, audit.at("0ff51de0-0000-4000-8000-000000000000")).unwrap();
-        symlink("nowhere", audit.at("events.log")).unwrap();
-        run(&[
-            "mkfifo",
-            audit
-                .at(&format!("{B}/2018-05-02.00:00:00.log"))
-                .to_str()
-                .unwrap(),
-        ])
-        .ok();
-        std::fs::create_dir(audit.at(&format!("{B}/2018-05-03.00:00:00.log"))).unwrap();
-        audit.daily(A, "2018-05-01", line("good"));
-    });
-    let mount = Mount::of(&audit);
-    assert_eq!(mount.names("events"), ["2018-05-01.jsonl", "current"]);
-    assert_eq!(mount.text(DAY), line("good"));
-    assert_same_bytes(
-        "stream",
-        &mount.read(&format!("{DIR}/stream")),
-        &session.stream,
-    );
-}
-
-#[test]
-fn odd_names_in_the_directory_harm_nothing() {
-    let (audit, _) = harmed(|audit, _| {
-        let names: [&[u8]; 8] = [
-            b"\xff\xfe",
-            b"new\nline",
-            b"-rf",
-            b"..x",
-            b" ",
-            b"\x1b[2J",
-            b".hidden",
-            b"2018-13-45.00:00:00.log",
-        ];
-        for name in names {
-            let odd = std::ffi::OsStr::from_bytes(name);
-            let folder = audit.path().join(odd).join("sessions/default");
-            std::fs::create_dir_all(&folder).unwrap();
-            std::fs::write(folder.join(odd), "x").unwrap();
-            std::fs::write(audit.at(&format!("{A}/sessions/default")).join(odd), "x").unwrap();
-        }
-        let long = "y".repeat(240);
-        audit.write(&format!("{A}/sessions/default/{long}-0.chunks"), "long");
-        audit.daily(A, "2018-05-01", line("good"));
-    });
-    let mount = Mount::of(&audit);
-    assert!(mount.names("sessions").contains(&SID.to_owned()));
-    for name in mount.names("sessions") {
-        mount.read(&format!("sessions/{name}/stream"));
-        mount.read(&format!("sessions/{name}/summary.json"));
-    }
-    assert_eq!(mount.text(DAY), line("good"));
-    assert!(check(&audit).0 < 2);
 }
 
 #[test]
@@ -400,78 +288,6 @@ fn daily_logs_with_nuls_garbage_and_a_torn_end_keep_their_good_lines() {
         log,
         first + 4097 + line("two").len() as u64,
     );
-}
-
-/// A worker that shows a part of such a line holds the whole of it (8 MiB at most) in two forms; there are 16 workers.
-#[track_caller]
-fn assert_memory_is_bounded(mount: &Mount) {
-    let peak = mount.peak_memory_bytes();
-    assert!(peak < 512 << 20, "{} MiB", peak >> 20);
-}
-
-#[test]
-fn a_line_of_20_mb_is_wrapped_in_parts() {
-    let audit = Audit::new();
-    let long = "x".repeat(20 << 20);
-    audit.daily(
-        A,
-        "2018-05-01",
-        format!("{}{long}\n{}", line("before"), line("after")),
-    );
-    let mount = Mount::with(audit.path(), &["--settle", "0", "--cache-size", "32M"]);
-    let said = sh(
-        &mount.point(),
-        &format!("jq -r '[.event, (.raw // \"\" | length)] | @tsv' {DAY}"),
-    )
-    .text();
-    let rows: Vec<(&str, usize)> = said
-        .lines()
-        .map(|row| row.split_once('\t').unwrap())
-        .map(|(event, n)| (event, n.parse().unwrap()))
-        .collect();
-    assert_eq!((rows[0].0, rows[rows.len() - 1].0), ("before", "after"));
-    assert_eq!(rows.iter().map(|row| row.1).sum::<usize>(), long.len());
-    assert_eq!(mount.size(DAY), mount.read(DAY).len() as u64);
-    assert_memory_is_bounded(&mount);
-    check_finds(
-        &audit,
-        "line_too_long",
-        "2018-05-01.00:00:00.log",
-        line("before").len() as u64,
-    );
-}
-
-#[test]
-fn an_events_file_without_any_newline_fails_nothing() {
-    let (audit, session) = harmed(|audit, _| {
-        audit.write(
-            &format!("{B}/sessions/default/{SID}-5.events"),
-            "y".repeat(20 << 20),
-        );
-    });
-    let mount = Mount::with(audit.path(), &["--cache-size", "32M"]);
-    assert_same_bytes(
-        "stream",
-        &mount.read(&format!("{DIR}/stream")),
-        &session.stream,
-    );
-    let events = mount.text(&format!("{DIR}/events.jsonl"));
-    assert!(session.events.lines().all(|line| events.contains(line)));
-    assert_memory_is_bounded(&mount);
-}
-
-#[test]
-fn a_file_that_may_not_be_read_is_said() {
-    let (audit, session) = harmed(|audit, _| {
-        audit.write(&format!("{B}/sessions/default/{SID}-0.chunks"), "other");
-        // Root may read everything; a directory in place of a file nobody can.
-        let path = audit.at(&format!("{B}/sessions/default/{SID}-7.events"));
-        std::fs::create_dir(path).unwrap();
-    });
-    let mount = Mount::of(&audit);
-    let shown = mount.read(&format!("{DIR}/stream"));
-    assert_eq!(shown.len(), session.stream.len());
-    assert_eq!(check(&audit).0, 1);
 }
 
 #[test]

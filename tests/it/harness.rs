@@ -7,7 +7,7 @@ mod recorder;
 
 pub use audit::{A, Audit, B, C};
 pub use mount::{Mount, auditfs};
-pub use programs::{Ran, run, run_in, sh};
+pub use programs::{Ran, run, sh};
 pub use recorder::{Packing, Recorder, gzip};
 
 use std::time::{Duration, Instant};

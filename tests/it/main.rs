@@ -7,9 +7,13 @@
 
 mod harness;
 
+mod attributes;
 mod bounded_memory;
+mod concurrent_readers;
 mod damage;
+mod documents_tell_the_truth;
 mod fixtures;
+mod hostile_input;
 mod live_growth;
 mod mounting;
 mod publication_model;
