@@ -8,5 +8,6 @@
 mod harness;
 
 mod fixtures;
+mod log_shippers;
 mod reading_a_day;
 mod reading_a_session;
