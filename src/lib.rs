@@ -11,4 +11,5 @@ pub mod format;
 pub mod merge;
 pub mod mount;
 pub mod reader;
+pub mod spool;
 pub mod view;

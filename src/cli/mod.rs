@@ -3,7 +3,7 @@
 //! This is the only place that prints, exits and knows clap. Exit codes: 0 fine, 1 fine but damage was found, 2 failed.
 
 mod cat;
-//mod check;
+mod check;
 mod generate;
 mod ls;
 mod mount;
@@ -35,6 +35,8 @@ enum Command {
     Ls(ls::LsArgs),
     /// Print merged files without mounting.
     Cat(cat::CatArgs),
+    /// Read everything and report every wound; exit code 1 if there is one.
+    Check(check::CheckArgs),
     /// Write a realistic audit directory for trials, the same for the same seed.
     Generate(generate::GenerateArgs),
 }
@@ -56,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Umount(args) => umount::run(&args),
         Command::Ls(args) => ls::run(&args),
         Command::Cat(args) => cat::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Generate(args) => generate::run(args).map(|()| Outcome::Clean),
     };
     match result {

@@ -10,14 +10,16 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 
+use crate::event::EventTime;
 use crate::mount::{
-    AttachOptions, Ownership, ServeOptions, attach, batch_time, detach, find_mount, serve,
+    AttachOptions, Ownership, ServeOptions, attach, batch_time, detach, find_mount, now_ns, serve,
 };
+use crate::spool::StateDir;
 use crate::view::View;
 
 use super::Outcome;
 use super::mount_options::MountOptions;
-use super::source::{ReadArgs, open_view, raise_open_files, source_hash};
+use super::source::{ReadArgs, SpoolChoice, open_view, raise_open_files, source_hash};
 use super::values::duration;
 
 /// Arguments of `auditfs mount`.
@@ -44,6 +46,13 @@ pub struct MountArgs {
     /// Where the daemon keeps its files. Default: /var/lib/auditfs/ID for root, $XDG_STATE_HOME/auditfs/ID otherwise.
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
+    /// How long a day is kept for readers after its last growth, once its sources are gone.
+    #[arg(long, value_name = "D", default_value = "30d", value_parser = duration)]
+    spool_retention: Duration,
+    /// Keep the order of live days in memory only: a restart of the daemon makes it anew, and shippers may then lose or
+    /// double records.
+    #[arg(long)]
+    no_spool: bool,
     /// Other users may read, as far as owner and group allow; the same as -o allow_other.
     #[arg(long)]
     allow_other: bool,
@@ -200,7 +209,14 @@ fn run_daemon(args: &MountArgs, plan: &Plan) -> anyhow::Result<()> {
         rustix::process::setsid().context("setsid")?;
     }
     raise_open_files();
-    let view = open_view(&plan.source, &args.read, plan.state_dir.clone())?;
+    let spool = match args.no_spool {
+        true => None,
+        false => Some(SpoolChoice {
+            state: StateDir::open(&plan.state_dir, EventTime::from_ns(now_ns()))?,
+            retention: args.spool_retention,
+        }),
+    };
+    let view = open_view(&plan.source, &args.read, plan.state_dir.clone(), spool)?;
     std::env::set_current_dir("/").context("/")?;
     view.refresh(batch_time(args.settle));
     let options = &plan.options;

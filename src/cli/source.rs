@@ -9,7 +9,8 @@ use clap::Args;
 
 use crate::disk::Share;
 use crate::mount::{batch_time, now_ns};
-use crate::reader::{AuditDir, ReaderLimits};
+use crate::reader::{AuditDir, Days, ReaderLimits, SpoolUse};
+use crate::spool::{Spool, StateDir};
 use crate::view::View;
 
 use super::values::{duration, size_bytes};
@@ -38,11 +39,25 @@ impl Default for ReadArgs {
     }
 }
 
+/// Where a daemon keeps what its readers have seen, and for how long.
+#[derive(Debug)]
+pub struct SpoolChoice {
+    /// The locked state directory.
+    pub state: StateDir,
+    /// `--spool-retention`.
+    pub retention: Duration,
+}
+
 /// The audit directory at `source`, opened; nothing is listed yet.
 ///
 /// # Errors
 /// One line that names what is wrong with it.
-pub fn open_view(source: &Path, args: &ReadArgs, unpack_dir: PathBuf) -> anyhow::Result<Arc<View>> {
+pub fn open_view(
+    source: &Path,
+    args: &ReadArgs,
+    unpack_dir: PathBuf,
+    spool: Option<SpoolChoice>,
+) -> anyhow::Result<Arc<View>> {
     let meta = std::fs::metadata(source).with_context(|| format!("{}", source.display()))?;
     if !meta.is_dir() {
         bail!("{}: not a directory", source.display());
@@ -57,13 +72,29 @@ pub fn open_view(source: &Path, args: &ReadArgs, unpack_dir: PathBuf) -> anyhow:
         unpack_bytes: args.unpack_size,
         unpack_dir,
         session_idle_ns: i64::try_from(args.session_idle.as_nanos()).unwrap_or(i64::MAX),
-        hash_seed: source_hash(&name),
+        hash_seed: spool
+            .as_ref()
+            .map_or(source_hash(&name), |spool| spool.state.spool_id().as_u64()),
     };
-    Ok(Arc::new(View::new(
-        AuditDir::new(Arc::new(share), limits),
-        name,
-        now_ns(),
-    )))
+    let dir = AuditDir::new(Arc::new(share), limits);
+    let days = match spool {
+        None => Days::new(dir.clone()),
+        Some(SpoolChoice { state, retention }) => {
+            let (spool, recovered, alarms) = Spool::recover(&state)?;
+            let retention_ns = i64::try_from(retention.as_nanos()).unwrap_or(i64::MAX);
+            Days::with_spool(
+                dir.clone(),
+                SpoolUse {
+                    spool,
+                    retention_ns,
+                    state,
+                },
+                recovered,
+                alarms,
+            )
+        }
+    };
+    Ok(Arc::new(View::new(dir, days, name, now_ns())))
 }
 
 /// The same, listed once: ready to be shown.
@@ -72,7 +103,7 @@ pub fn open_view(source: &Path, args: &ReadArgs, unpack_dir: PathBuf) -> anyhow:
 /// As [`open_view`].
 pub fn listed_view(source: &Path, args: &ReadArgs) -> anyhow::Result<Arc<View>> {
     raise_open_files();
-    let view = open_view(source, args, std::env::temp_dir())?;
+    let view = open_view(source, args, std::env::temp_dir(), None)?;
     view.refresh(batch_time(Duration::ZERO));
     Ok(view)
 }

@@ -4,7 +4,7 @@
 //! of the day before (FORMAT 2). Such a file is known by its first record, which lies before the name's date; it is cut
 //! at midnight, found by bisection on time, and its halves go to their dates (DESIGN 4.4).
 
-use crate::disk::{Contents, DiskError};
+use crate::disk::{Contents, DailyFile, DiskError};
 use crate::event::{Day, EventTime};
 use crate::format::{MAX_LINE_BYTES, read_line};
 
@@ -32,6 +32,16 @@ impl Cut {
             (day, self.midnight, self.whole),
         ]
     }
+}
+
+/// The bytes of a daily log that belong to `day`.
+///
+/// # Errors
+/// Of the share.
+pub fn own_range(contents: &Contents, file: &DailyFile, day: Day) -> Result<(u64, u64), DiskError> {
+    let parts = cut(contents, file.named_day)?.parts(file.named_day);
+    let own = parts.into_iter().find(|(of, ..)| *of == day);
+    Ok(own.map_or((0, 0), |(_, first, next)| (first, next)))
 }
 
 /// Where the file's last whole line ends.

@@ -1,75 +1,54 @@
-//! One merged day: what was there when it was first seen, and behind it what has been published since.
+//! One merged day: read by plan while it rests, from the spool once it lives.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use crate::disk::{CacheKey, DailyFile, DiskError, FileStat};
+use crate::disk::{CacheKey, DailyFile};
 use crate::event::Day;
+use crate::spool::{DaySpool, Spool};
 
 use super::audit_dir::AuditDir;
-use super::cut::cut;
-use super::day_plan::{DayPart, DayPlan};
-use super::planned::PlanSource;
-use super::tail::{BatchTime, Intake, Tail};
-
-/// How long a scan may take before a day that grows is published without waiting for it.
-const SCAN_PATIENCE: Duration = Duration::from_secs(3600);
-
-/// The part of a daily log that belongs to a day.
-#[derive(Clone, Debug)]
-pub struct DayRange {
-    /// The daily log.
-    pub file: DailyFile,
-    /// Its attributes when it was measured.
-    pub stat: FileStat,
-    /// First byte, and one past the last whole line; `None` for a packed log that nobody has looked at yet.
-    pub range: Option<(u64, u64)>,
-}
+use super::intake::BatchTime;
+use super::planned_day::{DayRange, Look, PlannedDay};
+use super::publish_error::PublishError;
+use super::spooled_day::SpooledDay;
+use crate::disk::DiskError;
 
 /// A merged day. Its bytes never change: it only grows at its end.
 #[derive(Debug)]
 pub struct DayFile {
     day: Day,
     dir: Arc<AuditDir>,
-    inner: Mutex<Inner>,
-    intake: Mutex<Intake>,
+    state: RwLock<State>,
 }
 
-#[derive(Debug)]
-struct Inner {
-    ranges: Vec<DayRange>,
-    torn_too: bool,
-    exact: Option<u64>,
-    tail: Option<Tail>,
-    mtime_ns: i64,
-    live: bool,
-    changed_sources: u64,
+/// Where the bytes of a day come from.
+#[derive(Clone, Debug)]
+enum State {
+    /// From the sources, by plan.
+    Planned(Arc<PlannedDay>),
+    /// From the spool.
+    Spooled(Arc<SpooledDay>),
 }
 
 impl DayFile {
-    /// A day made up of these ranges, which are in (server ID, file name) order.
-    pub(super) fn new(
-        dir: Arc<AuditDir>,
-        day: Day,
-        ranges: Vec<DayRange>,
-        torn_too: bool,
-        live: bool,
-    ) -> Arc<Self> {
-        let mtime_ns = newest(&ranges);
-        let inner = Inner {
-            ranges,
-            torn_too,
-            exact: None,
-            tail: None,
-            mtime_ns,
-            live,
-            changed_sources: 0,
-        };
+    /// A day that is read from its sources.
+    pub(super) fn planned(dir: Arc<AuditDir>, day: PlannedDay) -> Arc<Self> {
+        Arc::new(DayFile {
+            day: day.day(),
+            dir,
+            state: RwLock::new(State::Planned(Arc::new(day))),
+        })
+    }
+
+    /// A day that an earlier daemon has published.
+    pub(super) fn spooled(dir: Arc<AuditDir>, spool: DaySpool) -> Arc<Self> {
+        let day = spool.day();
+        let spooled = SpooledDay::recovered(dir.clone(), spool);
         Arc::new(DayFile {
             day,
             dir,
-            inner: Mutex::new(inner),
-            intake: Mutex::default(),
+            state: RwLock::new(State::Spooled(Arc::new(spooled))),
         })
     }
 
@@ -78,62 +57,76 @@ impl DayFile {
         self.day
     }
 
-    /// Published bytes. Before the first reading a sum over the sources (see DESIGN 4.4), then exact.
+    /// Published bytes. Before the first reading of a day that rests a sum over its sources (DESIGN 4.4), then exact.
     ///
     /// # Errors
     /// Of the share: a packed log is unpacked to learn its length.
     pub fn len_bytes(&self) -> Result<u64, DiskError> {
-        self.measure()?;
-        Ok(self.known_len().unwrap_or(0))
+        match self.state() {
+            State::Planned(day) => day.len_bytes(),
+            State::Spooled(day) => Ok(day.len_bytes()),
+        }
     }
 
     /// Published bytes, unless a packed log must be unpacked to tell.
     pub fn known_len(&self) -> Option<u64> {
-        let inner = self.lock();
-        let first = match inner.exact {
-            Some(exact) => exact,
-            None => inner
-                .ranges
-                .iter()
-                .map(|r| r.range.map(|(first, next)| next - first))
-                .sum::<Option<u64>>()?,
-        };
-        Some(first + inner.tail.as_ref().map_or(0, Tail::len_bytes))
+        match self.state() {
+            State::Planned(day) => day.known_len(),
+            State::Spooled(day) => Some(day.len_bytes()),
+        }
     }
 
     /// When it last grew, nanoseconds since 1970.
     pub fn mtime_ns(&self) -> i64 {
-        self.lock().mtime_ns
+        match self.state() {
+            State::Planned(day) => day.mtime_ns(),
+            State::Spooled(day) => day.mtime_ns(),
+        }
     }
 
     /// Whether it may still grow.
     pub fn is_live(&self) -> bool {
-        let inner = self.lock();
-        inner.live || inner.tail.is_some()
+        match self.state() {
+            State::Planned(day) => day.is_live(),
+            State::Spooled(_) => true,
+        }
     }
 
-    /// Whether its length is exact: it has been scanned.
+    /// Whether its length is exact: it has been scanned, or comes from the spool.
     pub fn is_exact(&self) -> bool {
-        self.lock().exact.is_some()
+        match self.state() {
+            State::Planned(day) => day.is_exact(),
+            State::Spooled(_) => true,
+        }
+    }
+
+    /// Whether the spool holds it, so that a restart changes none of it.
+    pub fn is_spooled(&self) -> bool {
+        matches!(self.state(), State::Spooled(_))
     }
 
     /// Records that were published behind newer ones.
     pub fn late(&self) -> u64 {
-        self.lock().tail.as_ref().map_or(0, |tail| tail.late)
+        match self.state() {
+            State::Planned(day) => day.late(),
+            State::Spooled(day) => day.late(),
+        }
     }
 
-    /// Sources that were found shrunk, replaced or gone after they had been published.
+    /// Sources that were found shrunk, replaced or rewritten after they had been published.
     pub fn changed_sources(&self) -> u64 {
-        self.lock().changed_sources
+        match self.state() {
+            State::Planned(day) => day.changed_sources(),
+            State::Spooled(day) => day.changed_sources(),
+        }
     }
 
-    /// The daily logs it is made of.
+    /// The daily logs it is made of, as far as they are still there.
     pub fn files(&self) -> Vec<DailyFile> {
-        self.lock()
-            .ranges
-            .iter()
-            .map(|range| range.file.clone())
-            .collect()
+        match self.state() {
+            State::Planned(day) => day.files(),
+            State::Spooled(day) => day.files(),
+        }
     }
 
     /// Scans the day if that has not been done, waiting at most `patience`; gives whether its length is exact now.
@@ -141,221 +134,88 @@ impl DayFile {
     /// # Errors
     /// Of the share.
     pub fn prepare(&self, patience: Duration) -> Result<bool, DiskError> {
-        self.measure()?;
-        if self.lock().exact.is_some() {
-            return Ok(true);
+        match self.state() {
+            State::Planned(day) => day.prepare(patience),
+            State::Spooled(_) => Ok(true),
         }
-        let plan = self.plan()?;
-        let exact = plan.wait(patience);
-        if let Some(exact) = exact {
-            self.lock().exact = Some(exact);
-            self.dir
-                .cache()
-                .put(CacheKey::Day(self.day), plan.clone(), plan.cost());
-        }
-        Ok(exact.is_some())
     }
 
     /// Appends up to `len` published bytes from `offset` on to `out`; fewer mean the end.
     ///
     /// # Errors
-    /// Of the share.
+    /// Of the share for a day that rests, of the local disk for one that lives.
     pub fn read_at(&self, offset: u64, len: u64, out: &mut Vec<u8>) -> Result<(), DiskError> {
-        let (exact, tail_len) = {
-            let inner = self.lock();
-            (inner.exact, inner.tail.as_ref().map(Tail::len_bytes))
-        };
-        let end = offset.saturating_add(len);
-        if exact.is_none_or(|exact| offset < exact) {
-            self.plan()?.read_at(
-                offset,
-                len.min(exact.map_or(u64::MAX, |exact| exact - offset)),
-                out,
-            )?;
+        match self.state() {
+            State::Planned(day) => day.read_at(offset, len, out),
+            State::Spooled(day) => day.read_at(offset, len, out),
         }
-        if let Some((exact, _)) = exact.zip(tail_len).filter(|(exact, _)| end > *exact) {
-            let first = offset.max(exact);
-            let inner = self.lock();
-            let part = inner
-                .tail
-                .as_ref()
-                .map(|tail| tail.part(first - exact, end - first));
-            drop(inner);
-            part.map_or(Ok(()), |part| part.read(out))?;
-        }
-        Ok(())
     }
 
-    /// Takes in what its sources hold now. Gives whether it grew.
+    /// Takes in what its sources hold now. A day that lives or grows moves into the spool, if there is one. Gives whether
+    /// it changed.
     ///
     /// # Errors
-    /// Of the share. What has been published stays.
+    /// Of the share or the spool. What has been published stays.
     pub(super) fn follow(
         &self,
-        ranges: Vec<DayRange>,
+        ranges: &[DayRange],
         live: bool,
         at: BatchTime,
-    ) -> Result<bool, DiskError> {
-        let mut inner = self.lock();
-        inner.live = live;
-        let same =
-            |a: &DayRange, b: &DayRange| a.file == b.file && a.stat.identity == b.stat.identity;
-        let shrunk = |old: &DayRange| {
-            ranges.iter().find(|new| same(old, new)).is_none_or(|new| {
-                match (old.range, new.range) {
-                    (Some((_, was)), Some((_, is))) => is < was,
-                    _ => new.stat != old.stat,
+        spool: Option<&Spool>,
+    ) -> Result<bool, PublishError> {
+        match self.state() {
+            State::Spooled(day) => day.follow(ranges, at),
+            State::Planned(day) => {
+                let look = day.look(ranges, live);
+                match spool {
+                    None if look == Look::Grown => Ok(day.follow(ranges, at)?),
+                    Some(spool) if look == Look::Grown || live => {
+                        self.enter_spool(&day, spool)?;
+                        self.follow(ranges, live, at, None)?;
+                        Ok(true)
+                    }
+                    _ => Ok(look == Look::Anew),
                 }
-            })
-        };
-        let changed = inner.ranges.iter().filter(|old| shrunk(old)).count() as u64;
-        if inner.tail.is_none() && changed > 0 {
-            // Nobody was promised an order yet but for the sum of the sources: begin anew with what is there.
-            inner.mtime_ns = inner.mtime_ns.max(newest(&ranges));
-            inner.ranges = ranges;
-            inner.exact = None;
-            self.dir.cache().remove(&CacheKey::Day(self.day));
-            return Ok(true);
-        }
-        inner.changed_sources = inner.changed_sources.max(changed);
-        let known = |new: &DayRange| inner.ranges.iter().find(|old| old.file == new.file);
-        let grown = ranges
-            .iter()
-            .any(|new| known(new).is_none_or(|old| end(old) < end(new)));
-        if inner.tail.is_none() && !grown {
-            return Ok(false);
-        }
-        drop(inner);
-        self.prepare(SCAN_PATIENCE)?;
-        let (first_seen, torn_too) = {
-            let inner = self.lock();
-            (inner.ranges.clone(), inner.torn_too)
-        };
-        let mut intake = self.intake.lock().unwrap_or_else(PoisonError::into_inner);
-        for new in &ranges {
-            let Some((first, next)) = new.range else {
-                continue;
-            };
-            if intake.taken(&new.file.path).is_none() {
-                let old = first_seen.iter().find(|old| old.file == new.file);
-                let from = old.map_or(first, |old| if torn_too { old.stat.size } else { end(old) });
-                let contents = self.dir.contents(&new.file.path, new.stat)?;
-                intake.follow(
-                    contents,
-                    new.file.origin.as_str().into(),
-                    new.file.name.as_str().into(),
-                    from,
-                );
-            }
-            if intake
-                .taken(&new.file.path)
-                .is_some_and(|taken| taken < next)
-            {
-                intake.take_in(&new.file.path, next, new.stat, at)?;
             }
         }
-        let mut inner = self.lock();
-        let published = inner
-            .tail
-            .get_or_insert_with(Tail::default)
-            .publish(&mut intake, at);
-        if published {
-            inner.mtime_ns = inner.mtime_ns.max(at.now_ns);
-        }
-        Ok(published)
     }
 
-    /// Unpacks packed logs to learn how much of them belongs to the day.
-    fn measure(&self) -> Result<(), DiskError> {
-        let unmeasured: Vec<DayRange> = self
-            .lock()
-            .ranges
-            .iter()
-            .filter(|range| range.range.is_none())
-            .cloned()
-            .collect();
-        for range in unmeasured {
-            let contents = self.dir.contents_now(&range.file.path)?;
-            let cut = cut(&contents, range.file.named_day)?;
-            let parts = cut.parts(range.file.named_day);
-            let own = parts
-                .into_iter()
-                .find(|(day, ..)| *day == self.day)
-                .map(|(_, first, next)| (first, next));
-            let mut inner = self.lock();
-            if let Some(slot) = inner.ranges.iter_mut().find(|r| r.file == range.file) {
-                slot.range = Some(own.unwrap_or((0, 0)));
-                slot.stat = contents.stat();
-            }
-        }
+    /// Copies what is visible of the day into the spool; not a byte of it moves.
+    pub(super) fn enter_spool(
+        &self,
+        planned: &Arc<PlannedDay>,
+        spool: &Spool,
+    ) -> Result<(), PublishError> {
+        let spooled = SpooledDay::begin(self.dir.clone(), planned, spool)?;
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) =
+            State::Spooled(Arc::new(spooled));
+        self.dir.cache().remove(&CacheKey::Day(self.day));
         Ok(())
     }
 
-    fn plan(&self) -> Result<Arc<DayPlan>, DiskError> {
-        let key = CacheKey::Day(self.day);
-        if let Some(plan) = self
-            .dir
-            .cache()
-            .get::<DayPlan>(&key)
-            .filter(|plan| !plan.has_failed())
-        {
-            return Ok(plan);
+    /// When its retention began, if none of its sources is left: its last growth. `None` while the spool does not hold it.
+    pub(super) fn spooled_since_ns(&self) -> Option<i64> {
+        match self.state() {
+            State::Planned(_) => None,
+            State::Spooled(day) => Some(day.mtime_ns()),
         }
-        self.measure()?;
-        let (ranges, torn_too) = {
-            let inner = self.lock();
-            (inner.ranges.clone(), inner.torn_too)
-        };
-        let mut parts = Vec::with_capacity(ranges.len());
-        for range in ranges {
-            let Some((first, next)) = range.range else {
-                continue;
-            };
-            let contents = self.dir.contents_now(&range.file.path)?;
-            if contents.stat().identity != range.stat.identity {
-                let replaced = std::io::Error::other("the file was replaced by another one");
-                return Err(DiskError::io(&range.file.path, replaced));
-            }
-            let whole = if torn_too && next == super::cut::whole_lines(&contents)? {
-                range.stat.size.max(next)
-            } else {
-                next
-            };
-            let len = if contents.is_plain() {
-                whole - first
-            } else {
-                next - first
-            };
-            let source = PlanSource {
-                contents,
-                first,
-                server: range.file.origin.as_str().into(),
-                file: range.file.name.as_str().into(),
-            };
-            parts.push(DayPart {
-                source,
-                len,
-                torn_too,
-            });
-        }
-        let plan = DayPlan::new(parts);
-        self.dir.cache().put(key, plan.clone(), plan.cost());
-        Ok(plan)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Removes it from the spool. Whoever reads it now reads on.
+    ///
+    /// # Errors
+    /// Of the state directory.
+    pub(super) fn leave_spool(&self, spool: &Spool) -> Result<(), PublishError> {
+        match self.state() {
+            State::Planned(_) => Ok(()),
+            State::Spooled(day) => day.remove(spool),
+        }
     }
-}
 
-fn end(range: &DayRange) -> u64 {
-    range.range.map_or(0, |(_, next)| next)
-}
-
-fn newest(ranges: &[DayRange]) -> i64 {
-    ranges
-        .iter()
-        .map(|range| range.stat.mtime_ns)
-        .max()
-        .unwrap_or(0)
+    fn state(&self) -> State {
+        self.state
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
 }

@@ -5,16 +5,23 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::disk::{DailyFile, DiskError, FileStat, Origin};
 use crate::event::{Day, EventTime};
+use crate::spool::{Alarm, DaySpool, Spool, StateDir};
 
 use super::audit_dir::AuditDir;
 use super::cut::{Cut, cut};
-use super::day::{DayFile, DayRange};
-use super::tail::BatchTime;
+use super::day::DayFile;
+use super::intake::BatchTime;
+use super::planned_day::{DayRange, PlannedDay};
+use super::publish_error::PublishError;
 
 /// A day is expected to grow until this long after its end, nanoseconds: servers' clocks differ, writers flush late.
 const LIVE_AFTER_NS: i64 = 3600 * 1_000_000_000;
 /// A torn last line is shown once its day has been over for this long, nanoseconds.
 const TORN_AFTER_NS: i64 = 24 * LIVE_AFTER_NS;
+/// How an alarm begins that lasts only as long as its cause.
+const STOPPED: &str = "publication has stopped: ";
+/// How long the first scan of a live day may take.
+const SCAN_PATIENCE: std::time::Duration = std::time::Duration::from_secs(3600);
 /// Logs of days that are over are looked at once in so many refreshes.
 const SWEEP_EVERY: u64 = 20;
 
@@ -22,6 +29,8 @@ const SWEEP_EVERY: u64 = 20;
 #[derive(Debug)]
 pub struct Days {
     dir: Arc<AuditDir>,
+    spool: Option<SpoolUse>,
+    alarms: Mutex<Vec<String>>,
     days: RwLock<BTreeMap<Day, Arc<DayFile>>>,
     growth: RwLock<BTreeMap<Origin, i64>>,
     followed: Mutex<Followed>,
@@ -39,15 +48,69 @@ struct Measured {
     cut: Option<Cut>,
 }
 
+/// The spool, and how long it keeps a day.
+#[derive(Debug)]
+pub struct SpoolUse {
+    /// Where live days are published.
+    pub spool: Spool,
+    /// How long a day is kept after its last growth once its sources are gone, nanoseconds.
+    pub retention_ns: i64,
+    /// Holds the lock of the state directory for as long as the days live.
+    pub state: StateDir,
+}
+
 impl Days {
-    /// Nothing is known before the first [`Days::refresh`].
+    /// Nothing is known before the first [`Days::refresh`]. Without a spool the order of live days is kept in memory, and a
+    /// restart makes it anew.
     pub fn new(dir: Arc<AuditDir>) -> Self {
         Days {
             dir,
+            spool: None,
+            alarms: Mutex::default(),
             days: RwLock::default(),
             growth: RwLock::default(),
             followed: Mutex::default(),
         }
+    }
+
+    /// Live days are published through the spool; `recovered` are the days that it holds already, `alarms` what its
+    /// recovery found.
+    pub fn with_spool(
+        dir: Arc<AuditDir>,
+        spool: SpoolUse,
+        recovered: Vec<DaySpool>,
+        alarms: Vec<Alarm>,
+    ) -> Self {
+        let days = recovered
+            .into_iter()
+            .map(|day| (day.day(), DayFile::spooled(dir.clone(), day)))
+            .collect();
+        for alarm in &alarms {
+            tracing::error!(%alarm, "ALARM: the spool");
+        }
+        let alarms = alarms.iter().map(ToString::to_string).collect();
+        Days {
+            spool: Some(spool),
+            alarms: Mutex::new(alarms),
+            days: RwLock::new(days),
+            ..Days::new(dir)
+        }
+    }
+
+    /// What is wrong with the spool, in sentences.
+    pub fn alarms(&self) -> Vec<String> {
+        self.alarms
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Bytes that the spool takes on the local disk; 0 without a spool.
+    pub fn spool_bytes(&self) -> u64 {
+        self.spool
+            .as_ref()
+            .and_then(|spool| spool.spool.space_bytes().ok())
+            .unwrap_or(0)
     }
 
     /// All dates that have a record, oldest first.
@@ -152,7 +215,9 @@ impl Days {
         at: BatchTime,
         errors: &mut Vec<DiskError>,
     ) -> Vec<Day> {
+        let spool = self.spool.as_ref().map(|spool| &spool.spool);
         let mut changed = Vec::new();
+        let mut trouble = None;
         let known = self
             .days
             .read()
@@ -160,31 +225,77 @@ impl Days {
             .clone();
         for (day, ranges) in &ranges {
             let live = is_live(*day, at);
-            match known.get(day) {
-                Some(file) => match file.follow(ranges.clone(), live, at) {
-                    Ok(true) => changed.push(*day),
-                    Ok(false) => {}
-                    Err(error) => errors.push(error),
-                },
+            let (file, is_new) = match known.get(day) {
+                Some(file) => (file.clone(), false),
                 None => {
                     let torn_too =
                         day.next().start().as_ns().saturating_add(TORN_AFTER_NS) < at.now_ns;
-                    let file = DayFile::new(self.dir.clone(), *day, ranges.clone(), torn_too, live);
-                    if live && let Err(error) = file.prepare(std::time::Duration::from_secs(3600)) {
-                        errors.push(error);
-                        continue;
-                    }
-                    self.days
-                        .write()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .insert(*day, file);
-                    changed.push(*day);
+                    let planned =
+                        PlannedDay::new(self.dir.clone(), *day, ranges.clone(), torn_too, live);
+                    (DayFile::planned(self.dir.clone(), planned), true)
                 }
+            };
+            let prepared = if is_new && live {
+                file.prepare(SCAN_PATIENCE)
+            } else {
+                Ok(true)
+            };
+            match prepared
+                .map_err(PublishError::from)
+                .and_then(|_| file.follow(ranges, live, at, spool))
+            {
+                Ok(true) => changed.push(*day),
+                Ok(false) => {}
+                Err(PublishError::Share(error)) => errors.push(error),
+                Err(PublishError::Spool(error)) => trouble = Some(error.to_string()),
+            }
+            // A live day is visible only once its order is kept.
+            if is_new && (!live || spool.is_none() || file.is_spooled()) {
+                self.days
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(*day, file);
+                changed.push(*day);
             }
         }
-        let mut days = self.days.write().unwrap_or_else(PoisonError::into_inner);
-        days.retain(|day, _| ranges.contains_key(day));
+        self.note_trouble(trouble);
+        self.remove_gone(&ranges, at);
         changed
+    }
+
+    /// A spool that cannot take more is an alarm for as long as it lasts.
+    fn note_trouble(&self, trouble: Option<String>) {
+        let mut alarms = self.alarms.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(text) = &trouble
+            && !alarms.contains(text)
+        {
+            tracing::error!(reason = text, "ALARM: publication has stopped");
+        }
+        alarms.retain(|alarm| !alarm.starts_with(STOPPED));
+        alarms.extend(trouble.map(|text| format!("{STOPPED}{text}")));
+    }
+
+    /// A day goes in one step, when its sources are gone and its retention has passed (DESIGN 4.9).
+    fn remove_gone(&self, ranges: &BTreeMap<Day, Vec<DayRange>>, at: BatchTime) {
+        let mut days = self.days.write().unwrap_or_else(PoisonError::into_inner);
+        days.retain(|day, file| {
+            let kept = match (&self.spool, file.spooled_since_ns()) {
+                (Some(spool), Some(since_ns)) => {
+                    since_ns.saturating_add(spool.retention_ns) > at.now_ns
+                }
+                _ => false,
+            };
+            if kept || ranges.contains_key(day) {
+                return true;
+            }
+            if let Some(spool) = &self.spool
+                && let Err(error) = file.leave_spool(&spool.spool)
+            {
+                tracing::error!(%day, %error, "the spool of this day could not be removed");
+                return true;
+            }
+            false
+        });
     }
 }
 

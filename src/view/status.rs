@@ -93,6 +93,12 @@ impl View {
             "days": days.len(),
             "late_records": late,
             "changed_sources": changed,
+            "spool": {
+                "id": format!("{:016x}", self.dir.limits().hash_seed),
+                "days": days.iter().filter(|day| day.is_spooled()).count(),
+                "bytes": self.days.spool_bytes(),
+            },
+            "alarms": self.days.alarms(),
             "cache": {
                 "hits": cache.hits, "misses": cache.misses, "entries": cache.entries,
                 "memory_bytes": cache.memory_bytes, "memory_limit_bytes": self.dir.limits().cache_bytes,

@@ -45,11 +45,12 @@ pub struct View {
 }
 
 impl View {
-    /// A view of `dir`, which was given to the mount as `source`. Nothing is known before [`View::refresh`].
-    pub fn new(dir: Arc<AuditDir>, source: String, started_ns: i64) -> Self {
+    /// A view of `dir` with these `days` of it, which was given to the mount as `source`. Nothing is known before
+    /// [`View::refresh`].
+    pub fn new(dir: Arc<AuditDir>, days: Days, source: String, started_ns: i64) -> Self {
         let seed = dir.limits().hash_seed;
         View {
-            days: Days::new(dir.clone()),
+            days,
             sessions: Sessions::new(dir.clone()),
             inodes: Inodes::new(seed),
             status: Status::new(source, started_ns),
