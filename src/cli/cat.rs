@@ -38,15 +38,14 @@ pub fn run(args: &CatArgs) -> anyhow::Result<Outcome> {
         let named = |error: crate::view::ViewError| anyhow::anyhow!("{path}: {error}");
         let node = view.resolve(path).map_err(named)?;
         let opened = view.open(&node, Wait::Share, now).map_err(named)?;
-        if let Some(text) = opened.text {
-            out.write_all(text.as_bytes())?;
-            continue;
-        }
         let (mut offset, mut bytes) = (0, Vec::new());
         loop {
             bytes.clear();
-            view.read(&node, offset, STEP_BYTES, now, &mut bytes)
-                .map_err(named)?;
+            let read = match &opened.made {
+                Some(made) => made.read(offset, STEP_BYTES, &mut bytes),
+                None => view.read(&node, offset, STEP_BYTES, now, &mut bytes),
+            };
+            read.map_err(named)?;
             if bytes.is_empty() {
                 break;
             }

@@ -8,7 +8,7 @@ mod generate;
 mod ls;
 mod mount;
 mod mount_options;
-//mod search;
+mod search;
 mod source;
 mod umount;
 mod values;
@@ -37,6 +37,8 @@ enum Command {
     Cat(cat::CatArgs),
     /// Read everything and report every wound; exit code 1 if there is one.
     Check(check::CheckArgs),
+    /// Print the newest records of all servers that match a query, as lines of JSON.
+    Search(search::SearchArgs),
     /// Write a realistic audit directory for trials, the same for the same seed.
     Generate(generate::GenerateArgs),
 }
@@ -59,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Ls(args) => ls::run(&args),
         Command::Cat(args) => cat::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Search(args) => search::run(&args),
         Command::Generate(args) => generate::run(args).map(|()| Outcome::Clean),
     };
     match result {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fuser::{FileAttr, FileHandle, FileType, INodeNo};
 
-use crate::view::{Attr, NodeKind, Opened, Ttl, View, ViewError, Wait};
+use crate::view::{Attr, Made, NodeKind, Opened, Ttl, View, ViewError, Wait};
 
 /// Owner and modes of what the mount shows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -26,8 +26,8 @@ pub struct Ownership {
 pub(super) struct Shared {
     pub view: Arc<View>,
     pub owner: Ownership,
-    /// Texts of files that are made at opening. Other files are read by inode number, so nothing is lost with a handle.
-    texts: Mutex<HashMap<u64, Arc<str>>>,
+    /// What was made at opening. Other files are read by inode number, so nothing is lost with a handle.
+    made: Mutex<HashMap<u64, Made>>,
     next_handle: AtomicU64,
 }
 
@@ -37,14 +37,14 @@ impl Shared {
         Shared {
             view,
             owner,
-            texts: Mutex::default(),
+            made: Mutex::default(),
             next_handle: AtomicU64::new(1),
         }
     }
 
     /// The file that has this handle is closed.
-    pub fn forget_text(&self, handle: FileHandle) {
-        self.texts
+    pub fn forget(&self, handle: FileHandle) {
+        self.made
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&handle.0);
@@ -84,20 +84,20 @@ impl Shared {
         self.view.open(&self.view.node(ino.0)?, wait, now_ns())
     }
 
-    pub fn keep_text(&self, text: Option<Arc<str>>) -> FileHandle {
-        let Some(text) = text else {
+    pub fn keep(&self, made: Option<Made>) -> FileHandle {
+        let Some(made) = made else {
             return FileHandle(0);
         };
         let handle = self.next_handle.fetch_add(1, Ordering::Relaxed);
-        self.texts
+        self.made
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(handle, text);
+            .insert(handle, made);
         FileHandle(handle)
     }
 
-    pub fn text(&self, handle: FileHandle) -> Option<Arc<str>> {
-        self.texts
+    pub fn made(&self, handle: FileHandle) -> Option<Made> {
+        self.made
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .get(&handle.0)

@@ -12,7 +12,7 @@ use fuser::{
     ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, Request,
 };
 
-use crate::view::{Node, OpenMode, View, ViewError, Wait, part_of};
+use crate::view::{Node, OpenMode, View, ViewError, Wait};
 
 use super::answers::{Ownership, Shared, now_ns, ttl};
 use super::errno::errno;
@@ -141,10 +141,7 @@ impl Filesystem for AuditFs {
                         OpenMode::Direct => FopenFlags::FOPEN_DIRECT_IO,
                         OpenMode::Cached => FopenFlags::FOPEN_KEEP_CACHE,
                     };
-                    reply.opened(
-                        shared.keep_text(opened.text),
-                        flags | FopenFlags::FOPEN_NOFLUSH,
-                    );
+                    reply.opened(shared.keep(opened.made), flags | FopenFlags::FOPEN_NOFLUSH);
                 }
                 Err(error) => reply.error(error),
             },
@@ -162,19 +159,19 @@ impl Filesystem for AuditFs {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        if let Some(text) = self.shared.text(fh) {
-            return reply.data(part_of(&text, offset, size.into()));
-        }
         let shared = self.shared.clone();
         self.pool.run(move || {
             let mut bytes = READ_BUFFER.take();
             bytes.clear();
-            let node = shared.view.node(ino.0);
-            match node.and_then(|node| {
-                shared
-                    .view
-                    .read(&node, offset, size.into(), now_ns(), &mut bytes)
-            }) {
+            let read = match shared.made(fh) {
+                Some(made) => made.read(offset, size.into(), &mut bytes),
+                None => shared.view.node(ino.0).and_then(|node| {
+                    shared
+                        .view
+                        .read(&node, offset, size.into(), now_ns(), &mut bytes)
+                }),
+            };
+            match read {
                 Ok(()) => reply.data(&bytes),
                 Err(error) => reply.error(errno(&error)),
             }
@@ -192,7 +189,7 @@ impl Filesystem for AuditFs {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
-        self.shared.forget_text(fh);
+        self.shared.forget(fh);
         reply.ok();
     }
 

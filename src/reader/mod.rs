@@ -4,6 +4,7 @@
 //! log all read through here, so that a byte shown by one is the byte shown by the others.
 
 mod audit_dir;
+mod by_time;
 mod cut;
 mod day;
 mod day_plan;
@@ -23,6 +24,7 @@ mod summary;
 mod tail;
 
 pub use audit_dir::{AuditDir, ReaderLimits};
+pub use by_time::DayByTime;
 pub use day::DayFile;
 pub use days::{Days, SpoolUse};
 pub use event_scan::SessionFacts;

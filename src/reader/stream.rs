@@ -119,7 +119,15 @@ impl Stream {
     /// # Errors
     /// Of the share.
     pub fn read_at(&self, offset: u64, len: u64, out: &mut Vec<u8>) -> Result<(), DiskError> {
-        let end = offset.saturating_add(len).min(self.len_bytes);
+        self.read_known(offset, len.min(self.len_bytes.saturating_sub(offset)), out)
+    }
+
+    /// The same with what is held back behind a hole while the session may still grow: bytes up to [`Stream::end`].
+    ///
+    /// # Errors
+    /// Of the share.
+    pub fn read_known(&self, offset: u64, len: u64, out: &mut Vec<u8>) -> Result<(), DiskError> {
+        let end = offset.saturating_add(len).min(self.end());
         let mut at = offset;
         for extent in self.layout.extents_from(offset) {
             if at >= end || extent.offset >= end {

@@ -93,6 +93,8 @@ pub(super) struct DayNames {
     pub(super) data: String,
     pub(super) journal: String,
     pub(super) journal_new: String,
+    /// The journal of a day that is being removed.
+    pub(super) removed: String,
 }
 
 impl DayNames {
@@ -101,6 +103,7 @@ impl DayNames {
             data: format!("{day}.data"),
             journal: format!("{day}.journal"),
             journal_new: format!("{day}.journal.new"),
+            removed: format!("{day}.removed"),
         }
     }
 

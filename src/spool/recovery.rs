@@ -67,9 +67,12 @@ pub(super) fn recover_day(
     }
     let backend = backend.clone();
     let mut spool = DaySpool::new(backend, names, journal, history, replayed.spans, shown)?;
-    spool.unconfirmed_from = Some(replayed.last_batch);
     let mut alarms: Vec<Alarm> = alarm.into_iter().collect();
-    if !is_clean && let Err(error) = spool.reopen() {
+    if is_clean {
+        return Ok((Some(spool), alarms));
+    }
+    spool.unconfirmed_from = Some(replayed.last_batch);
+    if let Err(error) = spool.reopen() {
         let reason = error.to_string();
         spool.poisoned = Some(reason.clone());
         alarms.push(Alarm::NotWritable { day, reason });
@@ -77,14 +80,39 @@ pub(super) fn recover_day(
     Ok((Some(spool), alarms))
 }
 
-/// Removes a day: it is gone once its journal is.
+/// A data file without a journal. Readers may have seen what is in it, so it does not go away unsaid.
+///
+/// # Errors
+/// Of the disk.
+pub(super) fn recover_without_journal(
+    backend: &dyn Backend,
+    day: Day,
+) -> io::Result<(Option<DaySpool>, Vec<Alarm>)> {
+    let names = DayNames::of(day);
+    if backend.open(&names.data)?.len()? > 0 {
+        return set_aside(backend, day, "there is no journal".into());
+    }
+    // A creation that did not get to its end.
+    backend.remove(&names.data)?;
+    Ok((None, Vec::new()))
+}
+
+/// Removes a day: it is gone once its journal has another name.
 pub(super) fn remove_day(backend: &dyn Backend, day: Day) -> io::Result<()> {
     let names = DayNames::of(day);
-    backend.remove(&names.journal)?;
+    backend.rename(&names.journal, &names.removed)?;
     backend.sync()?;
+    finish_removal(backend, day)
+}
+
+/// The rest of a removal; nothing of the day is seen any more.
+pub(super) fn finish_removal(backend: &dyn Backend, day: Day) -> io::Result<()> {
+    let names = DayNames::of(day);
     for name in [&names.data, &names.journal_new] {
         backend.remove(name)?;
     }
+    backend.sync()?;
+    backend.remove(&names.removed)?;
     backend.sync()
 }
 
@@ -254,8 +282,11 @@ fn set_aside(
     reason: String,
 ) -> io::Result<(Option<DaySpool>, Vec<Alarm>)> {
     let names = DayNames::of(day);
+    let there = backend.list()?;
     for name in [&names.data, &names.journal] {
-        backend.rename(name, &DayNames::set_aside(name))?;
+        if there.iter().any(|(known, _)| known == name) {
+            backend.rename(name, &DayNames::set_aside(name))?;
+        }
     }
     backend.sync()?;
     Ok((None, vec![Alarm::SetAside { day, reason }]))

@@ -11,7 +11,9 @@ use super::backend::Backend;
 use super::day_spool::DaySpool;
 use super::history::History;
 use super::journal::{DayNames, Journal, JournalId};
-use super::recovery::{recover_day, remove_day, remove_set_aside};
+use super::recovery::{
+    finish_removal, recover_day, recover_without_journal, remove_day, remove_set_aside,
+};
 use super::spool_error::SpoolError;
 use super::state_dir::{SpoolId, StateDir, random_id};
 
@@ -20,6 +22,13 @@ use super::state_dir::{SpoolId, StateDir, random_id};
 pub struct Spool {
     backend: Arc<dyn Backend>,
     id: SpoolId,
+}
+
+/// Which files a day has.
+#[derive(Clone, Copy, Debug, Default)]
+struct Found {
+    has_journal: bool,
+    is_removed: bool,
 }
 
 impl Spool {
@@ -38,7 +47,7 @@ impl Spool {
         let spool = Spool { backend, id };
         let io = |error| SpoolError::io(&spool.backend.path(""), error);
         let names = spool.backend.list().map_err(io)?;
-        let mut has_journal: BTreeMap<Day, bool> = BTreeMap::new();
+        let mut found: BTreeMap<Day, Found> = BTreeMap::new();
         for (name, _) in &names {
             let Some((day, kind)) = name.split_once('.') else {
                 continue;
@@ -47,16 +56,17 @@ impl Spool {
                 continue;
             };
             match kind {
-                "journal" => *has_journal.entry(day).or_default() = true,
+                "journal" => found.entry(day).or_default().has_journal = true,
+                "removed" => found.entry(day).or_default().is_removed = true,
                 "data" | "journal.new" => {
-                    has_journal.entry(day).or_default();
+                    found.entry(day).or_default();
                 }
                 _ => {}
             }
         }
         let (mut days, mut alarms) = (Vec::new(), Vec::new());
-        for (day, has_journal) in has_journal {
-            match spool.recover_one(day, has_journal) {
+        for (day, found) in found {
+            match spool.recover_one(day, found) {
                 Ok((recovered, new)) => {
                     days.extend(recovered);
                     alarms.extend(new);
@@ -71,19 +81,18 @@ impl Spool {
         Ok((spool, days, alarms))
     }
 
-    fn recover_one(
-        &self,
-        day: Day,
-        has_journal: bool,
-    ) -> io::Result<(Option<DaySpool>, Vec<Alarm>)> {
+    fn recover_one(&self, day: Day, found: Found) -> io::Result<(Option<DaySpool>, Vec<Alarm>)> {
         let names = DayNames::of(day);
         self.backend.remove(&names.journal_new)?;
-        if has_journal {
-            return recover_day(&self.backend, self.id, day);
+        if found.has_journal {
+            self.backend.remove(&names.removed)?;
+            recover_day(&self.backend, self.id, day)
+        } else if found.is_removed {
+            finish_removal(&*self.backend, day)?;
+            Ok((None, Vec::new()))
+        } else {
+            recover_without_journal(&*self.backend, day)
         }
-        // A removal or a creation that did not get to its end.
-        self.backend.remove(&names.data)?;
-        Ok((None, Vec::new()))
     }
 
     /// A new day without a byte.

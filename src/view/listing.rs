@@ -65,6 +65,7 @@ impl View {
                     (Node::StatusDir, ".auditfs".to_owned(), Directory),
                     (Node::Readme, "README.txt".to_owned(), File),
                     (Node::EventsDir, "events".to_owned(), Directory),
+                    (Node::ByTimeDir, "events-by-time".to_owned(), Directory),
                     (Node::NamespacesDir, "namespaces".to_owned(), Directory),
                     (
                         Node::SessionsDir(Namespace::default()),
@@ -74,9 +75,10 @@ impl View {
                 ];
                 fixed(names, &mut each);
             }
-            Node::EventsDir => {
+            Node::EventsDir | Node::ByTimeDir => {
+                let by_time = *node == Node::ByTimeDir;
                 let days = self.days.list();
-                if from == 0 && !days.is_empty() {
+                if from == 0 && !days.is_empty() && !by_time {
                     let (node, name) = (Node::EventsCurrent, "current".to_owned());
                     if !each(Entry {
                         node,
@@ -89,8 +91,13 @@ impl View {
                 }
                 for day in days.iter().map(|file| file.day()) {
                     let place = (DAY_PLACE + i64::from(day.days())) as u64;
+                    let node = if by_time {
+                        Node::DayByTime(day)
+                    } else {
+                        Node::Day(day)
+                    };
                     let entry = Entry {
-                        node: Node::Day(day),
+                        node,
                         name: texts::day_name(day),
                         kind: File,
                         next: place + 1,
@@ -145,6 +152,7 @@ impl View {
             Node::Readme
             | Node::EventsCurrent
             | Node::Day(_)
+            | Node::DayByTime(_)
             | Node::SessionFile(..)
             | Node::Status
             | Node::Version => {

@@ -18,7 +18,7 @@ mod view_error;
 pub use attr::{Attr, NodeKind, Ttl};
 pub use listing::Entry;
 pub use node::{Node, SessionPart};
-pub use open::{OpenMode, Opened, part_of};
+pub use open::{Made, OpenMode, Opened};
 pub use tree::{Changes, View, Wait};
 pub use view_error::ViewError;
 

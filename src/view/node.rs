@@ -64,6 +64,10 @@ pub enum Node {
     EventsCurrent,
     /// `/events/<date>.jsonl`
     Day(Day),
+    /// `/events-by-time`
+    ByTimeDir,
+    /// `/events-by-time/<date>.jsonl`
+    DayByTime(Day),
     /// `/sessions` for the namespace `default`, `/namespaces/<ns>/sessions` for others.
     SessionsDir(Namespace),
     /// `/sessions/<sid>`
@@ -91,6 +95,8 @@ impl Node {
             Node::EventsDir => "events".into(),
             Node::EventsCurrent => "events/current".into(),
             Node::Day(day) => format!("events/{day}.jsonl"),
+            Node::ByTimeDir => "events-by-time".into(),
+            Node::DayByTime(day) => format!("events-by-time/{day}.jsonl"),
             Node::SessionsDir(ns) if ns.is_default() => "sessions".into(),
             Node::SessionsDir(ns) => format!("namespaces/{ns}/sessions"),
             Node::NamespacesDir => "namespaces".into(),

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::reader::DayByTime;
+
 use super::attr::Ttl;
 use super::node::{Node, SessionPart};
 use super::texts;
@@ -26,8 +28,31 @@ pub enum OpenMode {
 pub struct Opened {
     /// How the kernel may read it.
     pub mode: OpenMode,
-    /// Its text, for a file that is made at opening; others are read by node.
-    pub text: Option<Arc<str>>,
+    /// What was made at opening, if it was; other files are read by node.
+    pub made: Option<Made>,
+}
+
+/// What is made when a file is opened, and read from as long as it is open.
+#[derive(Clone, Debug)]
+pub enum Made {
+    /// A generated text.
+    Text(Arc<str>),
+    /// A day sorted by time.
+    Sorted(Arc<DayByTime>),
+}
+
+impl Made {
+    /// Appends up to `len` bytes from `offset` on to `out`; fewer mean the end.
+    ///
+    /// # Errors
+    /// Of the share.
+    pub fn read(&self, offset: u64, len: u64, out: &mut Vec<u8>) -> Result<(), ViewError> {
+        match self {
+            Made::Text(text) => out.extend_from_slice(part_of(text, offset, len)),
+            Made::Sorted(sorted) => sorted.read_at(offset, len, out)?,
+        }
+        Ok(())
+    }
 }
 
 impl View {
@@ -39,7 +64,7 @@ impl View {
         let text = |text: Arc<str>, mode| {
             Ok(Opened {
                 mode,
-                text: Some(text),
+                made: Some(Made::Text(text)),
             })
         };
         match node {
@@ -57,7 +82,18 @@ impl View {
                 } else {
                     OpenMode::Direct
                 };
-                Ok(Opened { mode, text: None })
+                Ok(Opened { mode, made: None })
+            }
+            Node::DayByTime(day) => {
+                let file = self.days.get(*day).ok_or(ViewError::NotFound)?;
+                if wait == Wait::Never {
+                    return Err(ViewError::WouldBlock);
+                }
+                let sorted = Arc::new(self.noting(DayByTime::sort(file))?);
+                Ok(Opened {
+                    mode: OpenMode::Direct,
+                    made: Some(Made::Sorted(sorted)),
+                })
             }
             Node::SessionFile(no, part) => {
                 let session = self.session(*no, wait, now_ns)?;
@@ -72,14 +108,15 @@ impl View {
                     SessionPart::Summary => text(self.noting(session.summary())?, mode),
                     SessionPart::Stream => self
                         .noting(session.stream())
-                        .map(|_| Opened { mode, text: None }),
+                        .map(|_| Opened { mode, made: None }),
                     SessionPart::Events => self
                         .noting(session.events())
-                        .map(|_| Opened { mode, text: None }),
+                        .map(|_| Opened { mode, made: None }),
                 }
             }
             Node::Root
             | Node::EventsDir
+            | Node::ByTimeDir
             | Node::SessionsDir(_)
             | Node::Session(_)
             | Node::NamespacesDir => Err(ViewError::IsDirectory),
@@ -123,8 +160,8 @@ impl View {
                 )?;
             }
             made => {
-                if let Some(text) = self.open(made, Wait::Share, now_ns)?.text {
-                    out.extend_from_slice(part_of(&text, offset, len));
+                if let Some(made) = self.open(made, Wait::Share, now_ns)?.made {
+                    made.read(offset, len, out)?;
                 }
             }
         }
@@ -160,7 +197,7 @@ impl View {
 }
 
 /// Up to `len` bytes of `text` from `offset` on.
-pub fn part_of(text: &str, offset: u64, len: u64) -> &[u8] {
+fn part_of(text: &str, offset: u64, len: u64) -> &[u8] {
     let bytes = text.as_bytes();
     let first = usize::try_from(offset)
         .unwrap_or(usize::MAX)

@@ -18,19 +18,15 @@ impl View {
             Node::Root => match name {
                 "README.txt" => Some(Node::Readme),
                 "events" => Some(Node::EventsDir),
+                "events-by-time" => Some(Node::ByTimeDir),
                 "sessions" => Some(Node::SessionsDir(Namespace::default())),
                 "namespaces" => Some(Node::NamespacesDir),
                 ".auditfs" => Some(Node::StatusDir),
                 _ => None,
             },
             Node::EventsDir if name == "current" => Some(Node::EventsCurrent),
-            Node::EventsDir => {
-                let day = name
-                    .strip_suffix(".jsonl")
-                    .and_then(|day| day.parse::<Day>().ok());
-                day.filter(|day| self.days.get(*day).is_some())
-                    .map(Node::Day)
-            }
+            Node::EventsDir => self.day_named(name).map(Node::Day),
+            Node::ByTimeDir => self.day_named(name).map(Node::DayByTime),
             Node::SessionsDir(ns) => self.dir.catalog().find(ns, name).map(Node::Session),
             Node::Session(no) => {
                 let part = SessionPart::ALL
@@ -52,6 +48,7 @@ impl View {
             Node::Readme
             | Node::EventsCurrent
             | Node::Day(_)
+            | Node::DayByTime(_)
             | Node::SessionFile(..)
             | Node::Status
             | Node::Version => {
@@ -59,6 +56,14 @@ impl View {
             }
         };
         found.ok_or(ViewError::NotFound)
+    }
+
+    /// The date that a file name of a day says, if it has a record.
+    fn day_named(&self, name: &str) -> Option<Day> {
+        let day = name
+            .strip_suffix(".jsonl")
+            .and_then(|day| day.parse::<Day>().ok());
+        day.filter(|day| self.days.get(*day).is_some())
     }
 
     /// The node at a path below the root of the view; leading and doubled slashes do not matter. The symlink

@@ -15,6 +15,7 @@ pub const README: &str = "\
 This is an auditfs mount: the audit logs of several auth servers, read from one shared directory and shown merged.
 
   events/<YYYY-MM-DD>.jsonl       every server's events of that UTC date, one JSON object a line, oldest first
+  events-by-time/<date>.jsonl     the same, strictly sorted by time, for people; not for shippers: it changes in its middle
   events/current                  symlink to the newest date
   sessions/<sid>/stream           what the terminal of a session showed, from whichever servers recorded it
   sessions/<sid>/events.jsonl     the events of the session in order, print events included

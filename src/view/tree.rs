@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::disk::{DiskError, SessionNo};
 use crate::event::{Day, Namespace};
@@ -13,6 +14,9 @@ use super::node::{Node, SessionPart};
 use super::status::Status;
 use super::texts;
 use super::view_error::ViewError;
+
+/// How long a day is scanned before its size is told, where the size must be exact.
+const SCAN_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whether an answer may wait for the share.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -120,14 +124,16 @@ impl View {
     pub fn attr(&self, node: &Node, wait: Wait, now_ns: i64) -> Result<Attr, ViewError> {
         let ino = self.ino(node)?;
         match node {
-            Node::Root => Ok(Attr::directory(ino, 4, self.changed_ns(), Ttl::Live)),
+            Node::Root => Ok(Attr::directory(ino, 5, self.changed_ns(), Ttl::Live)),
             Node::Readme => Ok(Attr::file(
                 ino,
                 texts::README.len() as u64,
                 self.status.started_ns(),
                 Ttl::Sealed,
             )),
-            Node::EventsDir => Ok(Attr::directory(ino, 0, self.events_changed(), Ttl::Live)),
+            Node::EventsDir | Node::ByTimeDir => {
+                Ok(Attr::directory(ino, 0, self.events_changed(), Ttl::Live))
+            }
             Node::EventsCurrent => {
                 let newest = self.days.list().pop().ok_or(ViewError::NotFound)?;
                 let size = texts::day_name(newest.day()).len() as u64;
@@ -137,6 +143,7 @@ impl View {
                 })
             }
             Node::Day(day) => self.day_attr(*day, ino, wait),
+            Node::DayByTime(day) => self.day_by_time_attr(*day, ino, wait),
             Node::SessionsDir(ns) => {
                 let (count, changed_ns) = self.dir.catalog().namespace_stat(ns);
                 Ok(Attr::directory(ino, count, changed_ns, Ttl::Live))
@@ -202,6 +209,18 @@ impl View {
             (false, true) => Ttl::Sealed,
         };
         Ok(Attr::file(ino, size, file.mtime_ns(), ttl))
+    }
+
+    /// As the day's, but never believed: the file may change in its middle.
+    fn day_by_time_attr(&self, day: Day, ino: u64, wait: Wait) -> Result<Attr, ViewError> {
+        let file = self.days.get(day).ok_or(ViewError::NotFound)?;
+        if wait == Wait::Share && !file.is_live() {
+            self.noting(file.prepare(SCAN_PATIENCE))?;
+        }
+        Ok(Attr {
+            ttl: Ttl::Unknown,
+            ..self.day_attr(day, ino, wait)?
+        })
     }
 
     fn part_attr(
@@ -289,6 +308,7 @@ impl View {
         let fixed = [
             Node::Readme,
             Node::EventsDir,
+            Node::ByTimeDir,
             Node::EventsCurrent,
             Node::SessionsDir(default),
             Node::NamespacesDir,
@@ -296,7 +316,8 @@ impl View {
             Node::Status,
             Node::Version,
         ];
-        let days = self.days.list().into_iter().map(|day| Node::Day(day.day()));
+        let days = self.days.list().into_iter();
+        let days = days.flat_map(|day| [Node::Day(day.day()), Node::DayByTime(day.day())]);
         let namespaces = self.dir.catalog().namespaces().into_iter();
         let namespaces =
             namespaces.flat_map(|ns| [Node::NamespaceDir(ns.clone()), Node::SessionsDir(ns)]);

@@ -254,6 +254,29 @@ fn a_removed_day_is_gone_but_for_those_who_read_it() {
     assert_ne!(spool.create(day()).unwrap().id(), id);
 }
 
+#[test]
+fn a_removal_that_was_interrupted_is_finished() {
+    let place = Place::new();
+    place.filled(3, false);
+    fs::rename(place.file("journal"), place.file("removed")).unwrap();
+    let (_state, spool, day, alarms) = place.open();
+    assert!(day.is_none() && alarms.is_empty());
+    assert_eq!(spool.space_bytes().unwrap(), 0);
+}
+
+#[test]
+fn a_lost_journal_is_said_and_its_bytes_are_kept() {
+    let place = Place::new();
+    place.filled(3, false);
+    fs::remove_file(place.file("journal")).unwrap();
+    let (_state, _spool, day, alarms) = place.open();
+    assert!(day.is_none());
+    let reason = "there is no journal".into();
+    let day = "2018-05-01".parse().unwrap();
+    assert_eq!(alarms, [Alarm::SetAside { day, reason }]);
+    assert_eq!(fs::read(place.file("data.set-aside")).unwrap().len(), 30);
+}
+
 /// Mounted for one test; needs root.
 struct SmallDisk(PathBuf);
 
