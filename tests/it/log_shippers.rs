@@ -3,6 +3,8 @@
 
 mod arrived;
 mod fleet;
+mod outages;
+mod remount;
 mod servers;
 mod shipper;
 
@@ -29,15 +31,23 @@ fn dates() -> Dates {
     }
 }
 
-/// Records of yesterday and today are there, the mount is there, all shippers have delivered them and run.
+/// Records of yesterday, which is over, and of today are there, the mount is there, all shippers have delivered them and run.
 fn begin() -> (Servers, Dates, Mount, Fleet) {
-    let (servers, dates) = (Servers::new(), dates());
-    servers.write(&dates.yesterday, 100);
-    servers.write(&dates.today, 100);
+    let dates = dates();
+    let (servers, mount, fleet) = begin_with(&[&dates.yesterday, &dates.today]);
+    (servers, dates, mount, fleet)
+}
+
+/// The same with records of these days.
+fn begin_with(days: &[&str]) -> (Servers, Mount, Fleet) {
+    let servers = Servers::new();
+    for day in days {
+        servers.write(day, 100);
+    }
     let mount = Mount::of(servers.audit());
     let mut fleet = Fleet::on(&mount, &servers);
     fleet.wait("what was there at the start");
-    (servers, dates, mount, fleet)
+    (servers, mount, fleet)
 }
 
 #[test]
@@ -88,4 +98,9 @@ fn shipper_restart() {
     }
     drop(writing);
     fleet.assert_exact("shipper restart", &[&dates.yesterday, &dates.today]);
+}
+
+/// An outage lasts so long. This is what happens, not a wait for something to happen.
+fn last(duration: std::time::Duration) {
+    std::thread::sleep(duration);
 }
