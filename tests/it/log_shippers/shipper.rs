@@ -145,7 +145,7 @@ impl Shipper {
         let text = |path: PathBuf| path.to_str().unwrap().to_owned();
         let config = text(self.config());
         let state = |name: &str| text(self.state().join(name));
-        let words = match self.kind {
+        match self.kind {
             Kind::RsyslogInotify | Kind::RsyslogPolling => {
                 vec![
                     "rsyslogd".into(),
@@ -180,8 +180,7 @@ impl Shipper {
                 vec!["sh".into(), "-c".into(), passes]
             }
             Kind::Tail => vec!["bash".into(), config],
-        };
-        words
+        }
     }
 
     fn config(&self) -> PathBuf {
