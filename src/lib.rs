@@ -12,6 +12,6 @@ pub mod log;
 pub mod merge;
 pub mod mount;
 pub mod reader;
-pub mod spool;
 pub mod search;
+pub mod spool;
 pub mod view;

@@ -28,7 +28,7 @@ pub struct SearchArgs {
     /// Only records up to this time: RFC 3339, or a date (UTC), which means its end.
     #[arg(long, value_name = "T", value_parser = last_moment)]
     to: Option<EventTime>,
-    /// At most so many records, the newest ones; 10000 at most.
+    /// At most so many records, the newest ones; 10000 at most, 0 for the default.
     #[arg(long, value_name = "N", default_value_t = DEFAULT_LIMIT)]
     limit: usize,
     #[command(flatten)]
@@ -44,7 +44,7 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<Outcome> {
     let to = args.to.unwrap_or(EventTime::LATEST);
     let request = Request::new(from, to, Query::parse(&args.query)?, args.limit)?;
     raise_open_files();
-    let view = open_view(&args.source, &args.read, std::env::temp_dir())?;
+    let view = open_view(&args.source, &args.read, std::env::temp_dir(), None)?;
     let mut errors = view.dir().catalog().refresh();
     errors.extend(view.days().refresh(batch_time(Duration::ZERO)).1);
     for error in &errors {

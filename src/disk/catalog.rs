@@ -13,6 +13,9 @@ use super::lanes::Disk;
 use super::scan::{self, Scanner};
 use super::table::FileRef;
 
+/// Names copied out of the catalog at a time.
+const LISTED_AT_ONCE: usize = 512;
+
 /// Number of a session; never used again for another one.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct SessionNo(pub u32);
@@ -129,19 +132,23 @@ impl Catalog {
     }
 
     /// Calls `each` for the sessions of a namespace from number `from` on, until it says stop.
+    ///
+    /// Names are copied out in portions and `each` runs without the lock: it may ask the catalog again, and a second
+    /// read lock on one thread waits for ever once a writer waits between the two.
     pub fn each_session(
         &self,
         namespace: &Namespace,
         from: SessionNo,
         mut each: impl FnMut(SessionNo, &str) -> bool,
     ) {
-        let state = self.read();
-        let Some(wanted) = state.namespaces.iter().position(|(ns, _)| ns == namespace) else {
-            return;
-        };
-        for (no, entry) in state.sessions.iter().enumerate().skip(from.0 as usize) {
-            let listed = entry.folders > 0 && usize::from(entry.namespace) == wanted;
-            if listed && !each(SessionNo(no as u32), state.name(entry)) {
+        let mut next = from.0;
+        loop {
+            let (portion, behind) = self.read().listed(namespace, next, LISTED_AT_ONCE);
+            next = behind;
+            if portion.is_empty() {
+                return;
+            }
+            if portion.iter().any(|(no, name)| !each(*no, name)) {
                 return;
             }
         }

@@ -48,6 +48,30 @@ impl State {
         std::str::from_utf8(bytes).unwrap_or("")
     }
 
+    /// Up to `most` sessions of a namespace from number `from` on, and the number to go on at.
+    pub fn listed(
+        &self,
+        namespace: &Namespace,
+        from: u32,
+        most: usize,
+    ) -> (Vec<(SessionNo, String)>, u32) {
+        let Some(wanted) = self.namespaces.iter().position(|(ns, _)| ns == namespace) else {
+            return (Vec::new(), from);
+        };
+        let mut portion = Vec::new();
+        let mut next = from;
+        for entry in self.sessions.get(from as usize..).unwrap_or(&[]) {
+            if portion.len() == most {
+                break;
+            }
+            if entry.folders > 0 && usize::from(entry.namespace) == wanted {
+                portion.push((SessionNo(next), self.name(entry).to_owned()));
+            }
+            next += 1;
+        }
+        (portion, next)
+    }
+
     /// The number of the folder, a new one if it is not known. `None` when there are 65,535 already.
     pub fn folder_no(&mut self, folder: &Folder) -> Option<FolderNo> {
         if let Some(at) = self.folders.iter().position(|known| known == folder) {

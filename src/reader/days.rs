@@ -155,22 +155,23 @@ impl Days {
                 Some(known) if !live && !sweep => Ok(known),
                 _ => self.measure(file, known),
             };
-            match measured.or_else(|error| {
-                // A share that does not answer proves nothing: what was known stays.
-                let fallback = known.ok_or(());
-                errors.push(error);
-                fallback
-            }) {
-                Ok(measured) => {
-                    followed.files.insert(file.path.clone(), measured);
-                    let mut growth = self.growth.write().unwrap_or_else(PoisonError::into_inner);
-                    let last = growth
-                        .entry(file.origin.clone())
-                        .or_insert(measured.stat.mtime_ns);
-                    *last = measured.stat.mtime_ns.max(*last);
-                    add_ranges(&mut ranges, file, measured);
+            let measured = match measured {
+                Ok(measured) => Some(measured),
+                Err(error) => {
+                    // A share that does not answer proves nothing: what was known stays.
+                    errors.push(error);
+                    known
                 }
-                Err(()) => {}
+            };
+            if let Some(measured) = measured {
+                followed.files.insert(file.path.clone(), measured);
+                let mut growth = self.growth.write().unwrap_or_else(PoisonError::into_inner);
+                let last = growth
+                    .entry(file.origin.clone())
+                    .or_insert(measured.stat.mtime_ns);
+                *last = measured.stat.mtime_ns.max(*last);
+                drop(growth);
+                add_ranges(&mut ranges, file, measured);
             }
         }
         followed

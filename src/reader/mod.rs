@@ -18,6 +18,7 @@ mod publish_error;
 mod session;
 mod session_events;
 mod sessions;
+mod source_place;
 mod spooled_day;
 mod stream;
 mod summary;

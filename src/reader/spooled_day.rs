@@ -11,24 +11,20 @@ use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::disk::{Contents, DailyFile, DiskError};
-use crate::event::EventTime;
-use crate::format::read_line;
 use crate::merge::Plan;
-use crate::spool::{BatchFacts, DayBytes, DaySpool, SourceMark, Spool, TailHash};
+use crate::spool::{BatchFacts, DayBytes, DaySpool, SourceMark, Spool};
 
 use super::audit_dir::AuditDir;
 use super::intake::{BatchTime, Intake};
-use super::lines::each_line;
 use super::planned::{read_runs, runs_of};
 use super::planned_day::{DayRange, PlannedDay};
 use super::publish_error::PublishError;
+use super::source_place::{last_time, mark, still_fits, tail_hash};
 
 /// How long the scan of a day may take when the day enters the spool.
 const SCAN_PATIENCE: Duration = Duration::from_secs(3600);
 /// Bytes of a batch made at a time.
 const STEP_BYTES: u64 = 1 << 20;
-/// How far back the last line with a time is looked for.
-const TIME_BYTES: u64 = 256 << 10;
 
 /// See the module text.
 #[derive(Debug)]
@@ -375,52 +371,4 @@ fn copy_planned(
         offset += bytes.len() as u64;
     }
     Ok(batch.publish(marks, facts)?)
-}
-
-fn mark(
-    range: &DayRange,
-    contents: &Contents,
-    generation: u32,
-    first: u64,
-    next: u64,
-    time: Option<EventTime>,
-) -> Result<SourceMark, DiskError> {
-    Ok(SourceMark {
-        origin: range.file.origin.as_str().to_owned(),
-        file: range.file.name.clone(),
-        generation,
-        first,
-        next,
-        tail: tail_hash(contents, next)?,
-        identity: range.stat.identity,
-        time,
-    })
-}
-
-/// Whether the file still holds what was published of it, as far as the hash tells.
-fn still_fits(contents: &Contents, mark: &SourceMark) -> Result<bool, DiskError> {
-    Ok(contents.len_bytes() >= mark.next && tail_hash(contents, mark.next)? == mark.tail)
-}
-
-fn tail_hash(contents: &Contents, next: u64) -> Result<TailHash, DiskError> {
-    let first = next.saturating_sub(TailHash::MAX_BYTES as u64);
-    let mut bytes = vec![0; usize::try_from(next - first).unwrap_or(0)];
-    let got = contents.read_at(&mut bytes, first)?;
-    bytes.truncate(got);
-    Ok(TailHash::of(&bytes))
-}
-
-/// Time of the last line before `next` that has one.
-fn last_time(contents: &Contents, first: u64, next: u64) -> Result<Option<EventTime>, DiskError> {
-    let mut time = None;
-    each_line(
-        contents,
-        first.max(next.saturating_sub(TIME_BYTES)),
-        next,
-        |line| {
-            time = read_line(line.bytes).time.or(time);
-            true
-        },
-    )?;
-    Ok(time)
 }
