@@ -104,6 +104,9 @@ impl Shipper {
             .stdout(log.try_clone().unwrap())
             .stderr(log);
         command.current_dir(&self.home).process_group(0);
+        // Ordinary users do not have sbin in their PATH.
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
         if self.kind == Kind::SyslogNg {
             command.env("LD_LIBRARY_PATH", syslog_ng_libraries());
         }
