@@ -14,6 +14,8 @@ pub struct Servers {
     /// Where the servers write while this host does not see them.
     elsewhere: Arc<Audit>,
     hidden: Arc<RwLock<HashSet<&'static str>>>,
+    /// A server writes one record after the other: the second piece of a line follows the first.
+    turns: Arc<[Mutex<()>; 3]>,
     written: Arc<Mutex<HashSet<String>>>,
     next: Arc<AtomicUsize>,
 }
@@ -25,6 +27,7 @@ impl Servers {
             audit: Arc::new(Audit::new()),
             elsewhere: Arc::new(Audit::new()),
             hidden: Arc::default(),
+            turns: Arc::default(),
             written: Arc::default(),
             next: Arc::default(),
         }
@@ -124,6 +127,8 @@ impl Servers {
         // Before it is on disk: nobody may see a record that is not known here.
         self.written.lock().unwrap().insert(line.clone());
         let (first, second) = line.split_at(if number % 7 == 3 { 40 } else { 0 });
+        let place = [A, B, C].iter().position(|id| *id == server).unwrap();
+        let _turn = self.turns[place].lock().unwrap();
         self.append(server, day, first);
         self.append(server, day, &format!("{second}\n"));
     }
