@@ -13,8 +13,6 @@ use crate::harness::*;
 /// What follows the day files.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
-    /// rsyslog's imfile, woken by inotify.
-    RsyslogInotify,
     /// rsyslog's imfile, looking by itself.
     RsyslogPolling,
     /// syslog-ng's wildcard-file.
@@ -37,7 +35,7 @@ impl Kind {
     /// The very file that docs/SHIPPERS.md recommends.
     fn document(self) -> &'static str {
         match self {
-            Kind::RsyslogInotify | Kind::RsyslogPolling => "rsyslog.conf",
+            Kind::RsyslogPolling => "rsyslog.conf",
             Kind::SyslogNg => "syslog-ng.conf",
             Kind::Logtail => "logtail.sh",
             Kind::Tail => "tail.sh",
@@ -74,7 +72,7 @@ impl Shipper {
             ("/var/log/shipped", &shipper.output()),
         ] {
             assert!(
-                text.contains(from) || kind != Kind::RsyslogInotify,
+                text.contains(from) || kind != Kind::RsyslogPolling,
                 "{from} is not in {text}"
             );
             text = text.replace(from, to.to_str().unwrap());
@@ -149,7 +147,7 @@ impl Shipper {
         let config = text(self.config());
         let state = |name: &str| text(self.state().join(name));
         match self.kind {
-            Kind::RsyslogInotify | Kind::RsyslogPolling => {
+            Kind::RsyslogPolling => {
                 vec![
                     "rsyslogd".into(),
                     "-n".into(),
