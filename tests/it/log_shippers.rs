@@ -7,6 +7,7 @@ mod outages;
 mod remount;
 mod servers;
 mod shipper;
+mod worker;
 
 use chrono::{Days, NaiveDate, Utc};
 
