@@ -5,6 +5,7 @@ mod arrived;
 mod fleet;
 mod outages;
 mod remount;
+mod sealed;
 mod servers;
 mod shipper;
 mod worker;
