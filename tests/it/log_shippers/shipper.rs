@@ -13,6 +13,8 @@ use crate::harness::*;
 /// What follows the day files.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
+    /// rsyslog's imfile, woken by inotify.
+    RsyslogInotify,
     /// rsyslog's imfile, looking by itself.
     RsyslogPolling,
     /// syslog-ng's wildcard-file.
@@ -35,7 +37,7 @@ impl Kind {
     /// The very file that docs/SHIPPERS.md recommends.
     fn document(self) -> &'static str {
         match self {
-            Kind::RsyslogPolling => "rsyslog.conf",
+            Kind::RsyslogInotify | Kind::RsyslogPolling => "rsyslog.conf",
             Kind::SyslogNg => "syslog-ng.conf",
             Kind::Logtail => "logtail.sh",
             Kind::Tail => "tail.sh",
@@ -72,7 +74,7 @@ impl Shipper {
             ("/var/log/shipped", &shipper.output()),
         ] {
             assert!(
-                text.contains(from) || kind != Kind::RsyslogPolling,
+                text.contains(from) || kind != Kind::RsyslogInotify,
                 "{from} is not in {text}"
             );
             text = text.replace(from, to.to_str().unwrap());
@@ -147,7 +149,7 @@ impl Shipper {
         let config = text(self.config());
         let state = |name: &str| text(self.state().join(name));
         match self.kind {
-            Kind::RsyslogPolling => {
+            Kind::RsyslogInotify | Kind::RsyslogPolling => {
                 vec![
                     "rsyslogd".into(),
                     "-n".into(),
