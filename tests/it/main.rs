@@ -17,6 +17,7 @@ mod hostile_input;
 mod live_growth;
 mod mounting;
 mod publication_model;
+mod log_shippers;
 mod reading_a_day;
 mod reading_a_session;
 mod unix_tools;
