@@ -12,3 +12,4 @@ pub mod merge;
 pub mod mount;
 pub mod reader;
 pub mod view;
+pub mod write;
