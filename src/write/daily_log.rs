@@ -69,9 +69,23 @@ impl FileLog {
     /// [`WriteError::Refused`]: nothing was written. [`WriteError::Io`]: nothing was acknowledged; of more than one
     /// event the first ones may be there. No line is ever left half among whole ones: the next call begins a new line.
     pub fn append(&mut self, events: &[EventFields], now: EventTime) -> Result<(), WriteError> {
-        let mut lines = Vec::with_capacity(events.len());
         for event in events {
             check_event(event, &self.server_id)?;
+        }
+        self.append_from_nodes(events, now)
+    }
+
+    /// The same for events of sessions on nodes, whose `server_id` is the node's (FORMAT 2) and was checked by whoever
+    /// knows the node.
+    ///
+    /// # Errors
+    /// As [`FileLog::append`], but a `server_id` and a `namespace` are not looked at.
+    pub fn append_from_nodes(&mut self, events: &[EventFields], now: EventTime) -> Result<(), WriteError> {
+        let mut lines = Vec::with_capacity(events.len());
+        for event in events {
+            if event.get_type().is_empty() {
+                return Err(RefusedLine::NoEvent.into());
+            }
             let line = self.line_of(event, now);
             if line.len() > MAX_LINE_BYTES {
                 return Err(RefusedLine::TooLong { bytes: line.len() }.into());

@@ -29,13 +29,13 @@ pub struct LastPrint {
     pub delay_ms: i64,
 }
 
-/// From here on `ei` are not places: session.upload and session.data have such.
-const MAX_EI: i64 = 1 << 30;
+/// From here on `ei` and `ci` are not places: session.upload and session.data have such.
+pub(super) const MAX_PLACE: i64 = 1 << 30;
 
 impl SessionPosition {
     /// Goes past one line of an events file. Lines may come in any order, and twice.
     pub fn pass(&mut self, line: &SessionLine<'_>) {
-        let ei = line.ei.map(|EventIndex(ei)| ei).filter(|ei| (0..MAX_EI).contains(ei));
+        let ei = line.ei.map(|EventIndex(ei)| ei).filter(|ei| (0..MAX_PLACE).contains(ei));
         if let Some(ei) = ei {
             self.next_ei = self.next_ei.max(EventIndex(ei + 1));
         }
@@ -45,7 +45,7 @@ impl SessionPosition {
         let Some(print) = line.print else {
             return;
         };
-        if let Some(ci) = print.ci.filter(|ci| (0..MAX_EI).contains(ci)) {
+        if let Some(ci) = print.ci.filter(|ci| (0..MAX_PLACE).contains(ci)) {
             self.next_ci = self.next_ci.max(ci + 1);
         }
         let end = StreamOffset(print.offset.unwrap_or_default().0.saturating_add(print.bytes.unwrap_or(0)));
@@ -68,7 +68,7 @@ impl SessionPosition {
 
     /// Is there a number for every part of one more event?
     pub(super) fn has_room(&self, bytes: usize) -> bool {
-        self.next_ei.0 < MAX_EI && self.next_ci < MAX_EI && self.next_offset.0.checked_add(bytes as u64).is_some()
+        self.next_ei.0 < MAX_PLACE && self.next_ci < MAX_PLACE && self.next_offset.0.checked_add(bytes as u64).is_some()
     }
 
     /// The print event of the next `bytes` bytes, numbered as real senders do (Teleport 2.6 `forward.go`, `setupSlice`):

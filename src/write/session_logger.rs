@@ -311,7 +311,8 @@ impl DiskSessionLogger {
         })
     }
 
-    fn be_sure(&mut self) -> Result<(), WriteError> {
+    /// Looks at the own files if they may differ from what was acknowledged.
+    pub(super) fn be_sure(&mut self) -> Result<(), WriteError> {
         if self.unsure {
             let own = OwnFiles::take_up(&*self.storage, &self.place.folder, &self.options.sid);
             let own = own.map_err(WriteError::at(&format!("{}/{}", self.place.folder, self.options.sid)))?;
