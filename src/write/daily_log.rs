@@ -53,8 +53,21 @@ struct OpenLog {
 
 impl FileLog {
     /// Nothing is opened before the first event.
-    pub fn new(storage: Arc<dyn OwnStorage>, server_id: ServerId, form: LogForm, sync: SyncPolicy) -> Self {
-        FileLog { storage, server_id, form, sync, open: None, dirty: None, failures: 0 }
+    pub fn new(
+        storage: Arc<dyn OwnStorage>,
+        server_id: ServerId,
+        form: LogForm,
+        sync: SyncPolicy,
+    ) -> Self {
+        FileLog {
+            storage,
+            server_id,
+            form,
+            sync,
+            open: None,
+            dirty: None,
+            failures: 0,
+        }
     }
 
     /// Whose log it is.
@@ -80,7 +93,11 @@ impl FileLog {
     ///
     /// # Errors
     /// As [`FileLog::append`], but a `server_id` and a `namespace` are not looked at.
-    pub fn append_from_nodes(&mut self, events: &[EventFields], now: EventTime) -> Result<(), WriteError> {
+    pub fn append_from_nodes(
+        &mut self,
+        events: &[EventFields],
+        now: EventTime,
+    ) -> Result<(), WriteError> {
         let mut lines = Vec::with_capacity(events.len());
         for event in events {
             if event.get_type().is_empty() {
@@ -111,7 +128,9 @@ impl FileLog {
         let Some((_, day)) = self.dirty else {
             return Ok(());
         };
-        let synced = self.opened(day).and_then(|log| log.file.sync().map_err(WriteError::at(&log.path)));
+        let synced = self
+            .opened(day)
+            .and_then(|log| log.file.sync().map_err(WriteError::at(&log.path)));
         // Also after an error: what the next sync says of these lines would mean nothing.
         self.dirty = None;
         synced.inspect_err(|_| self.poison())
@@ -122,7 +141,11 @@ impl FileLog {
     /// # Errors
     /// As [`FileLog::sync`].
     pub fn tick(&mut self, now: EventTime) -> Result<(), WriteError> {
-        if self.sync.is_due(self.dirty.map(|(since, _)| since), now) { self.sync() } else { Ok(()) }
+        if self.sync.is_due(self.dirty.map(|(since, _)| since), now) {
+            self.sync()
+        } else {
+            Ok(())
+        }
     }
 
     /// How often a write or sync failed. A handle whose fsync(2) is asked later compares: if the number has grown since
@@ -161,12 +184,19 @@ impl FileLog {
     }
 
     fn open_day(&self, day: Day) -> Result<OpenLog, WriteError> {
-        let name = DailyName { day, time_of_day_s: Some(0), gz: false }.to_file_name();
+        let name = DailyName {
+            day,
+            time_of_day_s: Some(0),
+            gz: false,
+        }
+        .to_file_name();
         let folder = self.server_id.as_str();
         let path = format!("{folder}/{name}");
         let open = || {
             self.storage.make_folder(folder)?;
-            let file = self.storage.open(&path, OpenAs::Continued, self.sync.through())?;
+            let file = self
+                .storage
+                .open(&path, OpenAs::Continued, self.sync.through())?;
             let last = file.last_byte()?;
             if last.is_none() && self.sync != SyncPolicy::Never {
                 self.storage.sync_folder(folder)?;
@@ -175,13 +205,21 @@ impl FileLog {
         };
         let (file, torn) = open().map_err(WriteError::at(&path))?;
         if torn {
-            tracing::warn!(path, "the daily log ends within a line; the next line begins behind it");
+            tracing::warn!(
+                path,
+                "the daily log ends within a line; the next line begins behind it"
+            );
         }
         // A log that cannot be linked is a good log still.
         if let Err(error) = self.storage.point_link(CURRENT_LOG_LINK, &path) {
             tracing::warn!(link = CURRENT_LOG_LINK, target = path, %error, "cannot renew the link to the daily log");
         }
-        Ok(OpenLog { day, path, file, torn })
+        Ok(OpenLog {
+            day,
+            path,
+            file,
+            torn,
+        })
     }
 
     fn line_of(&self, event: &EventFields, now: EventTime) -> String {

@@ -6,7 +6,9 @@ use crate::write::faulty_storage::{Fault, FaultyStorage};
 
 const FIRST: &str = "a1/2018-05-01.00:00:00.log";
 const SECOND: &str = "a1/2018-05-02.00:00:00.log";
-const SECOND_POLICY: SyncPolicy = SyncPolicy::Interval { interval_ns: 1_000_000_000 };
+const SECOND_POLICY: SyncPolicy = SyncPolicy::Interval {
+    interval_ns: 1_000_000_000,
+};
 
 fn at(text: &str) -> EventTime {
     EventTime::parse_rfc3339(text.as_bytes()).unwrap()
@@ -17,7 +19,12 @@ fn noon() -> EventTime {
 }
 
 fn log(storage: &FaultyStorage, form: LogForm, sync: SyncPolicy) -> FileLog {
-    FileLog::new(Arc::new(storage.clone()), ServerId::new("a1").unwrap(), form, sync)
+    FileLog::new(
+        Arc::new(storage.clone()),
+        ServerId::new("a1").unwrap(),
+        form,
+        sync,
+    )
 }
 
 fn event(name: &str) -> EventFields {
@@ -40,7 +47,9 @@ fn the_line_is_the_one_of_test_basic_logging() {
     let mut event = event("user.joined");
     event.set("apples?", "yes");
     event.set("time", "2018-05-01T12:00:00Z");
-    log(&storage, LogForm::Json, SyncPolicy::Always).append(&[event], noon()).unwrap();
+    log(&storage, LogForm::Json, SyncPolicy::Always)
+        .append(&[event], noon())
+        .unwrap();
     assert_eq!(
         storage.text(FIRST),
         "{\"apples?\":\"yes\",\"event\":\"user.joined\",\"time\":\"2018-05-01T12:00:00Z\"}\n"
@@ -51,12 +60,20 @@ fn the_line_is_the_one_of_test_basic_logging() {
 fn the_legacy_form_is_read_again_whatever_the_name_of_the_event() {
     let storage = FaultyStorage::new();
     let mut log = log(&storage, LogForm::Legacy, SyncPolicy::Never);
-    log.append(&[event("exec"), event("a,{b\n")], noon()).unwrap();
+    log.append(&[event("exec"), event("a,{b\n")], noon())
+        .unwrap();
     let text = storage.text(FIRST);
-    assert!(text.starts_with("2018-05-01T12:00:00Z,exec,{\"event\":\"exec\"}\n"), "{text}");
+    assert!(
+        text.starts_with("2018-05-01T12:00:00Z,exec,{\"event\":\"exec\"}\n"),
+        "{text}"
+    );
     for line in text.lines() {
         let read = read_line(line.as_bytes());
-        assert_eq!((read.form, read.time), (LineForm::Legacy, Some(noon())), "{line}");
+        assert_eq!(
+            (read.form, read.time),
+            (LineForm::Legacy, Some(noon())),
+            "{line}"
+        );
     }
     assert_eq!(text.lines().count(), 2);
 }
@@ -65,14 +82,19 @@ fn the_legacy_form_is_read_again_whatever_the_name_of_the_event() {
 fn the_file_changes_at_midnight_and_the_link_with_it() {
     let storage = FaultyStorage::new();
     let mut log = log(&storage, LogForm::Json, SyncPolicy::default());
-    log.append(&[event("one")], at("2018-05-01T23:59:59.999Z")).unwrap();
+    log.append(&[event("one")], at("2018-05-01T23:59:59.999Z"))
+        .unwrap();
     assert_eq!(storage.link(CURRENT_LOG_LINK).as_deref(), Some(FIRST));
-    log.append(&[event("two")], at("2018-05-02T00:00:00Z")).unwrap();
+    log.append(&[event("two")], at("2018-05-02T00:00:00Z"))
+        .unwrap();
     assert_eq!(storage.link(CURRENT_LOG_LINK).as_deref(), Some(SECOND));
     assert_eq!(storage.text(FIRST), "{\"event\":\"one\"}\n");
     assert_eq!(storage.text(SECOND), "{\"event\":\"two\"}\n");
     // The day that is over was made durable when it was left.
-    assert_eq!(storage.after_power_loss().text(FIRST), "{\"event\":\"one\"}\n");
+    assert_eq!(
+        storage.after_power_loss().text(FIRST),
+        "{\"event\":\"one\"}\n"
+    );
 }
 
 #[test]
@@ -82,7 +104,10 @@ fn a_refused_event_keeps_the_whole_batch_out() {
     foreign.set("server_id", "a2");
     let mut log = log(&storage, LogForm::Json, SyncPolicy::Always);
     let refused = log.append(&[event("exec"), foreign], noon());
-    assert!(matches!(refused, Err(WriteError::Refused(RefusedLine::Invalid(_)))));
+    assert!(matches!(
+        refused,
+        Err(WriteError::Refused(RefusedLine::Invalid(_)))
+    ));
     assert!(log.append(&[event("")], noon()).is_err());
     assert_eq!(storage.paths(), Vec::<String>::new());
 }
@@ -110,7 +135,10 @@ fn a_full_disk_leaves_the_file_as_it_was_and_writing_goes_on() {
     assert_eq!(errno(&error), Some(libc::ENOSPC));
     assert_eq!(storage.text(FIRST), "{\"event\":\"one\"}\n");
     log.append(&[event("three")], noon()).unwrap();
-    assert_eq!(storage.text(FIRST), "{\"event\":\"one\"}\n{\"event\":\"three\"}\n");
+    assert_eq!(
+        storage.text(FIRST),
+        "{\"event\":\"one\"}\n{\"event\":\"three\"}\n"
+    );
 }
 
 #[test]
@@ -122,7 +150,10 @@ fn a_cut_write_never_mixes_two_lines() {
     let error = log.append(&[event("two")], noon()).unwrap_err();
     assert_eq!((errno(&error), log.failures()), (Some(libc::EDQUOT), 1));
     log.append(&[event("three")], noon()).unwrap();
-    assert_eq!(storage.text(FIRST), "{\"event\":\"one\"}\n{\"event\"\n{\"event\":\"three\"}\n");
+    assert_eq!(
+        storage.text(FIRST),
+        "{\"event\":\"one\"}\n{\"event\"\n{\"event\":\"three\"}\n"
+    );
 }
 
 #[test]
@@ -139,7 +170,12 @@ fn a_failed_sync_is_told_and_counted() {
     assert_eq!(log.failures(), 1);
     log.append(&[event("two")], noon()).unwrap();
     log.sync().unwrap();
-    assert!(storage.after_power_loss().text(FIRST).ends_with("{\"event\":\"two\"}\n"));
+    assert!(
+        storage
+            .after_power_loss()
+            .text(FIRST)
+            .ends_with("{\"event\":\"two\"}\n")
+    );
 }
 
 #[test]
@@ -169,8 +205,14 @@ fn whenever_power_fails_each_acknowledged_line_is_there_and_none_is_half() {
                     acknowledged.push(format!("{{\"event\":\"{name}\"}}"));
                 }
             }
-            let after = if sync == SyncPolicy::Always { storage.after_power_loss() } else { storage.after_kill() };
-            log(&after, LogForm::Json, sync).append(&[event("last")], noon()).unwrap();
+            let after = if sync == SyncPolicy::Always {
+                storage.after_power_loss()
+            } else {
+                storage.after_kill()
+            };
+            log(&after, LogForm::Json, sync)
+                .append(&[event("last")], noon())
+                .unwrap();
             acknowledged.push("{\"event\":\"last\"}".to_owned());
             let text = after.text(FIRST);
             let whole: Vec<&str> = text.lines().filter(|line| line.ends_with('}')).collect();

@@ -97,7 +97,10 @@ struct Packer {
 
 impl Packer {
     fn new() -> Packer {
-        Packer { deflate: Compress::new(Level::fast(), false), crc: Crc::new() }
+        Packer {
+            deflate: Compress::new(Level::fast(), false),
+            crc: Crc::new(),
+        }
     }
 
     fn pack(&mut self, bytes: &[u8], flush: FlushCompress) -> io::Result<Vec<u8>> {
@@ -107,7 +110,9 @@ impl Packer {
         loop {
             let done = (self.deflate.total_in() - before) as usize;
             let rest = bytes.get(done..).unwrap_or_default();
-            self.deflate.compress_vec(rest, &mut packed, flush).map_err(io::Error::other)?;
+            self.deflate
+                .compress_vec(rest, &mut packed, flush)
+                .map_err(io::Error::other)?;
             let done = (self.deflate.total_in() - before) as usize;
             // Room left over means that everything is out.
             if done == bytes.len() && packed.len() < packed.capacity() {
@@ -128,7 +133,8 @@ mod tests {
 
     fn write(posts: &[&[u8]], finish: bool) -> Vec<u8> {
         let storage = FaultyStorage::new();
-        let mut file = DataFile::create(&storage, "x.gz", Compression::Gzip, WriteThrough::No).unwrap();
+        let mut file =
+            DataFile::create(&storage, "x.gz", Compression::Gzip, WriteThrough::No).unwrap();
         for post in posts {
             let packed = file.pack(post.to_vec()).unwrap();
             file.write(&packed).unwrap();
@@ -144,7 +150,10 @@ mod tests {
         let packed = write(&[b"hello", b"good day"], false);
         assert!(packed.starts_with(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 0xff]));
         assert!(packed.ends_with(&[0, 0, 0xff, 0xff]));
-        assert_eq!(memchr::memmem::find_iter(&packed, &[0, 0, 0xff, 0xff]).count(), 2);
+        assert_eq!(
+            memchr::memmem::find_iter(&packed, &[0, 0, 0xff, 0xff]).count(),
+            2
+        );
         let mut out = Vec::new();
         let take = &mut |bytes: &[u8]| {
             out.extend_from_slice(bytes);
@@ -156,11 +165,19 @@ mod tests {
 
     #[test]
     fn a_closed_file_is_one_whole_member() {
-        let noise: Vec<u8> = (0..100_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-        for posts in [&[][..], &[b"a".as_slice()], &[noise.as_slice(), b"", &[7; 300_000]]] {
+        let noise: Vec<u8> = (0..100_000_u32)
+            .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
+            .collect();
+        for posts in [
+            &[][..],
+            &[b"a".as_slice()],
+            &[noise.as_slice(), b"", &[7; 300_000]],
+        ] {
             let packed = write(posts, true);
             let mut out = Vec::new();
-            flate2::read::GzDecoder::new(packed.as_slice()).read_to_end(&mut out).unwrap();
+            flate2::read::GzDecoder::new(packed.as_slice())
+                .read_to_end(&mut out)
+                .unwrap();
             assert_eq!(out, posts.concat());
         }
     }

@@ -288,12 +288,19 @@ impl OwnFile for FaultyFile {
     }
 
     fn last_byte(&self) -> io::Result<Option<u8>> {
-        Ok(self.storage.state().files[self.number].bytes.last().copied())
+        Ok(self.storage.state().files[self.number]
+            .bytes
+            .last()
+            .copied())
     }
 
     fn reserve(&mut self, _bytes: u64) -> io::Result<()> {
         let mut state = self.storage.state();
-        if state.reserves { state.begin_whole() } else { Ok(()) }
+        if state.reserves {
+            state.begin_whole()
+        } else {
+            Ok(())
+        }
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -102,7 +102,12 @@ impl Incarnation {
         batch: &Batch,
     ) -> io::Result<()> {
         let gz = place.compression.is_gzip();
-        let name = |kind, number| SessionFileName { sid: place.sid.clone(), kind, number, gz };
+        let name = |kind, number| SessionFileName {
+            sid: place.sid.clone(),
+            kind,
+            number,
+            gz,
+        };
         let mut names = Vec::new();
         if self.events.is_none() {
             let name = name(DataKind::Events, batch.first_ei);
@@ -141,7 +146,8 @@ fn create(storage: &dyn OwnStorage, place: &Place, name: &SessionFileName) -> io
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             tracing::warn!(path, "replacing a file in which nothing was acknowledged");
-            let (mut file, temporary) = create_beside(storage, &path, place.compression, place.through)?;
+            let (mut file, temporary) =
+                create_beside(storage, &path, place.compression, place.through)?;
             file.sync()?;
             put_over(storage, &temporary, &path)?;
             Ok(file)

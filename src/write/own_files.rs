@@ -28,14 +28,29 @@ pub(super) struct OwnFiles {
 }
 
 /// Path of a file of the session.
-pub(super) fn path_of(folder: &str, sid: &SessionId, kind: DataKind, number: u64, gz: bool) -> String {
-    let name = SessionFileName { sid: sid.clone(), kind, number, gz };
+pub(super) fn path_of(
+    folder: &str,
+    sid: &SessionId,
+    kind: DataKind,
+    number: u64,
+    gz: bool,
+) -> String {
+    let name = SessionFileName {
+        sid: sid.clone(),
+        kind,
+        number,
+        gz,
+    };
     format!("{folder}/{name}")
 }
 
 impl OwnFiles {
     /// Looks at what is there, and cuts off what was not acknowledged.
-    pub(super) fn take_up(storage: &dyn OwnStorage, folder: &str, sid: &SessionId) -> io::Result<OwnFiles> {
+    pub(super) fn take_up(
+        storage: &dyn OwnStorage,
+        folder: &str,
+        sid: &SessionId,
+    ) -> io::Result<OwnFiles> {
         let mut index = Vec::new();
         match storage.read(&path_of(folder, sid, DataKind::Index, 0, false)) {
             Ok(file) => file.take(MAX_INDEX_BYTES).read_to_end(&mut index)?,
@@ -61,12 +76,20 @@ impl OwnFiles {
             let covered_bytes = own.position.next_offset.0.saturating_sub(last.number);
             cut_chunks(storage, &format!("{folder}/{last}"), covered_bytes)?;
         }
-        own.position.ended |= exists(storage, &path_of(folder, sid, DataKind::Completed, 0, false))?;
+        own.position.ended |= exists(
+            storage,
+            &path_of(folder, sid, DataKind::Completed, 0, false),
+        )?;
         Ok(own)
     }
 
     /// From the last file back, until the last event and the last print event are found.
-    fn read_events(&mut self, storage: &dyn OwnStorage, folder: &str, mut names: Vec<SessionFileName>) -> io::Result<()> {
+    fn read_events(
+        &mut self,
+        storage: &dyn OwnStorage,
+        folder: &str,
+        mut names: Vec<SessionFileName>,
+    ) -> io::Result<()> {
         names.sort_by_key(|name| std::cmp::Reverse(name.number));
         for (number, name) in names.iter().enumerate() {
             let path = format!("{folder}/{name}");
@@ -111,13 +134,23 @@ fn cut_chunks(storage: &dyn OwnStorage, path: &str, covered_bytes: u64) -> io::R
 
 /// Writes the first `keep_bytes` unpacked bytes of a file anew, over it.
 fn rewrite(storage: &dyn OwnStorage, path: &str, gzip: bool, keep_bytes: u64) -> io::Result<()> {
-    tracing::warn!(path, keep_bytes, "cutting off what was not acknowledged when its writer died");
-    let compression = if gzip { Compression::Gzip } else { Compression::None };
+    tracing::warn!(
+        path,
+        keep_bytes,
+        "cutting off what was not acknowledged when its writer died"
+    );
+    let compression = if gzip {
+        Compression::Gzip
+    } else {
+        Compression::None
+    };
     let (mut fresh, temporary) = create_beside(storage, path, compression, WriteThrough::No)?;
     let mut rest_bytes = keep_bytes;
     let mut old = storage.read(path)?;
     unpack(&mut *old, u64::MAX, &mut |bytes| {
-        let kept = bytes.len().min(usize::try_from(rest_bytes).unwrap_or(usize::MAX));
+        let kept = bytes
+            .len()
+            .min(usize::try_from(rest_bytes).unwrap_or(usize::MAX));
         rest_bytes -= kept as u64;
         let packed = fresh.pack(bytes.get(..kept).unwrap_or_default().to_vec())?;
         fresh.reserve(&packed)?;
@@ -141,7 +174,10 @@ pub(super) fn create_beside(
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    Ok((DataFile::create(storage, &temporary, compression, through)?, temporary))
+    Ok((
+        DataFile::create(storage, &temporary, compression, through)?,
+        temporary,
+    ))
 }
 
 /// Gives the file its name, whatever had it before.

@@ -35,7 +35,10 @@ pub(super) const MAX_PLACE: i64 = 1 << 30;
 impl SessionPosition {
     /// Goes past one line of an events file. Lines may come in any order, and twice.
     pub fn pass(&mut self, line: &SessionLine<'_>) {
-        let ei = line.ei.map(|EventIndex(ei)| ei).filter(|ei| (0..MAX_PLACE).contains(ei));
+        let ei = line
+            .ei
+            .map(|EventIndex(ei)| ei)
+            .filter(|ei| (0..MAX_PLACE).contains(ei));
         if let Some(ei) = ei {
             self.next_ei = self.next_ei.max(EventIndex(ei + 1));
         }
@@ -48,10 +51,19 @@ impl SessionPosition {
         if let Some(ci) = print.ci.filter(|ci| (0..MAX_PLACE).contains(ci)) {
             self.next_ci = self.next_ci.max(ci + 1);
         }
-        let end = StreamOffset(print.offset.unwrap_or_default().0.saturating_add(print.bytes.unwrap_or(0)));
+        let end = StreamOffset(
+            print
+                .offset
+                .unwrap_or_default()
+                .0
+                .saturating_add(print.bytes.unwrap_or(0)),
+        );
         if end >= self.next_offset {
             self.next_offset = end;
-            self.last_print = line.time.map(|time| LastPrint { time, delay_ms: print.ms.unwrap_or(0) });
+            self.last_print = line.time.map(|time| LastPrint {
+                time,
+                delay_ms: print.ms.unwrap_or(0),
+            });
         }
     }
 
@@ -68,7 +80,9 @@ impl SessionPosition {
 
     /// Is there a number for every part of one more event?
     pub(super) fn has_room(&self, bytes: usize) -> bool {
-        self.next_ei.0 < MAX_PLACE && self.next_ci < MAX_PLACE && self.next_offset.0.checked_add(bytes as u64).is_some()
+        self.next_ei.0 < MAX_PLACE
+            && self.next_ci < MAX_PLACE
+            && self.next_offset.0.checked_add(bytes as u64).is_some()
     }
 
     /// The print event of the next `bytes` bytes, numbered as real senders do (Teleport 2.6 `forward.go`, `setupSlice`):
@@ -94,7 +108,10 @@ impl SessionPosition {
         self.next_ei = EventIndex(print.ei.0.saturating_add(1));
         self.next_ci = print.ci.saturating_add(1);
         self.next_offset = StreamOffset(print.offset.0.saturating_add(print.bytes));
-        self.last_print = Some(LastPrint { time: print.time, delay_ms: print.ms });
+        self.last_print = Some(LastPrint {
+            time: print.time,
+            delay_ms: print.ms,
+        });
     }
 }
 
@@ -118,7 +135,10 @@ mod tests {
         let position = after(&[PRINT, r#"{"ei":0,"event":"session.start"}"#]);
         let now = EventTime::parse_rfc3339(b"2018-05-01T07:58:04.2134Z").unwrap();
         let print = position.print_line(15, now);
-        assert_eq!((print.ei, print.ci, print.offset), (EventIndex(3), 1, StreamOffset(40)));
+        assert_eq!(
+            (print.ei, print.ci, print.offset),
+            (EventIndex(3), 1, StreamOffset(40))
+        );
         assert_eq!((print.ms, print.bytes), (813, 15));
         let earlier = EventTime::parse_rfc3339(b"2018-05-01T07:58:00Z").unwrap();
         assert_eq!(position.print_line(15, earlier).ms, 100);
@@ -148,7 +168,10 @@ mod tests {
         let mut one = after(&[PRINT]);
         let end = after(&[r#"{"ei":7,"event":"session.end"}"#]);
         one.join(&end);
-        assert_eq!((one.next_ei, one.next_offset, one.ended), (EventIndex(8), StreamOffset(40), true));
+        assert_eq!(
+            (one.next_ei, one.next_offset, one.ended),
+            (EventIndex(8), StreamOffset(40), true)
+        );
         assert_eq!(one.last_print.map(|last| last.delay_ms), Some(100));
     }
 }

@@ -122,7 +122,11 @@ impl DiskSessionLogger {
     pub fn continue_from(&mut self, position: &SessionPosition) -> Result<(), WriteError> {
         let before = self.position;
         self.position.join(position);
-        if before == self.position { Ok(()) } else { self.close() }
+        if before == self.position {
+            Ok(())
+        } else {
+            self.close()
+        }
     }
 
     /// Appends bytes of the terminal: one print event, one chunk (as ForwardRecorder.Write makes of each read). No bytes
@@ -130,7 +134,11 @@ impl DiskSessionLogger {
     ///
     /// # Errors
     /// [`WriteError::SessionEnded`], [`WriteError::NoNumberLeft`], [`WriteError::Io`]: nothing is acknowledged.
-    pub fn post_print(&mut self, bytes: &[u8], now: EventTime) -> Result<(EventIndex, StreamOffset), WriteError> {
+    pub fn post_print(
+        &mut self,
+        bytes: &[u8],
+        now: EventTime,
+    ) -> Result<(EventIndex, StreamOffset), WriteError> {
         self.ready(bytes.len())?;
         let print = self.position.print_line(bytes.len(), now);
         if bytes.is_empty() {
@@ -158,7 +166,12 @@ impl DiskSessionLogger {
     /// # Errors
     /// [`WriteError::Refused`] for what this server may not write and for print events; else as
     /// [`DiskSessionLogger::post_print`].
-    pub fn post_event(&mut self, mut fields: EventFields, now: EventTime, uid: &str) -> Result<EventFields, WriteError> {
+    pub fn post_event(
+        &mut self,
+        mut fields: EventFields,
+        now: EventTime,
+        uid: &str,
+    ) -> Result<EventFields, WriteError> {
         self.ready(0)?;
         check_event(&fields, &self.options.server_id)?;
         if fields.get_type() == EventName::Print.as_str() {
@@ -176,7 +189,14 @@ impl DiskSessionLogger {
         }
         lines.push(b'\n');
         let first_ei = self.position.next_ei.0 as u64;
-        self.write(Batch { first_ei, lines, ..Batch::default() }, now)?;
+        self.write(
+            Batch {
+                first_ei,
+                lines,
+                ..Batch::default()
+            },
+            now,
+        )?;
         self.position.next_ei = EventIndex(self.position.next_ei.0 + 1);
         if fields.get_type() == EventName::SessionEnd.as_str() {
             self.end();
@@ -191,12 +211,22 @@ impl DiskSessionLogger {
     pub fn finalize(&mut self) -> Result<(), WriteError> {
         self.position.ended = true;
         self.close()?;
-        let path = path_of(&self.place.folder, &self.options.sid, DataKind::Completed, 0, false);
+        let path = path_of(
+            &self.place.folder,
+            &self.options.sid,
+            DataKind::Completed,
+            0,
+            false,
+        );
         let mut complete = || {
             self.storage.make_folder(&self.place.folder)?;
-            let mut file = self.storage.open(&path, OpenAs::Continued, self.place.through)?;
+            let mut file = self
+                .storage
+                .open(&path, OpenAs::Continued, self.place.through)?;
             let there = file.len_bytes()?;
-            let missing = COMPLETED.get(usize::try_from(there).unwrap_or(usize::MAX)..).unwrap_or_default();
+            let missing = COMPLETED
+                .get(usize::try_from(there).unwrap_or(usize::MAX)..)
+                .unwrap_or_default();
             file.reserve(missing.len() as u64)?;
             append_all(&mut *file, missing)?;
             if self.options.sync != SyncPolicy::Never {
@@ -229,7 +259,9 @@ impl DiskSessionLogger {
         if self.to_complete {
             return self.finalize();
         }
-        let idle_since_ns = self.last_post.map_or(i64::MAX, |last| now.as_ns().saturating_sub(last.as_ns()));
+        let idle_since_ns = self
+            .last_post
+            .map_or(i64::MAX, |last| now.as_ns().saturating_sub(last.as_ns()));
         if self.is_open && idle_since_ns >= idle_ns {
             self.close()
         } else if self.options.sync.is_due(self.dirty_since, now) {
@@ -282,7 +314,10 @@ impl DiskSessionLogger {
             true => storage.make_folder(&self.place.folder),
             false => Ok(()),
         };
-        let written = folder.and_then(|()| self.files.write(storage, &self.place, &mut self.indexed, batch));
+        let written = folder.and_then(|()| {
+            self.files
+                .write(storage, &self.place, &mut self.indexed, batch)
+        });
         self.done(written)
     }
 
@@ -315,7 +350,10 @@ impl DiskSessionLogger {
     pub(super) fn be_sure(&mut self) -> Result<(), WriteError> {
         if self.unsure {
             let own = OwnFiles::take_up(&*self.storage, &self.place.folder, &self.options.sid);
-            let own = own.map_err(WriteError::at(&format!("{}/{}", self.place.folder, self.options.sid)))?;
+            let own = own.map_err(WriteError::at(&format!(
+                "{}/{}",
+                self.place.folder, self.options.sid
+            )))?;
             self.position.join(&own.position);
             self.indexed = own.indexed;
             self.unsure = false;

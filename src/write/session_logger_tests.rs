@@ -24,7 +24,11 @@ fn options(server: &str) -> SessionOptions {
     }
 }
 
-fn open_with(storage: &FaultyStorage, options: SessionOptions, position: SessionPosition) -> DiskSessionLogger {
+fn open_with(
+    storage: &FaultyStorage,
+    options: SessionOptions,
+    position: SessionPosition,
+) -> DiskSessionLogger {
     DiskSessionLogger::open(Arc::new(storage.clone()), options, position).unwrap()
 }
 
@@ -67,19 +71,30 @@ fn stream_of(storage: &FaultyStorage) -> Vec<u8> {
     let mut covered = BTreeMap::new();
     let paths = storage.paths();
     for path in paths.iter().filter(|path| !path.contains("/.auditfs-")) {
-        let Some(name) = crate::format::SessionFileName::parse(path.rsplit('/').next().unwrap()) else {
+        let Some(name) = crate::format::SessionFileName::parse(path.rsplit('/').next().unwrap())
+        else {
             continue;
         };
         let bytes = unpacked(&storage.contents(path).unwrap());
         match name.kind {
             DataKind::Chunks => {
-                chunks.insert((path.split('/').next().unwrap().to_owned(), name.number), bytes);
+                chunks.insert(
+                    (path.split('/').next().unwrap().to_owned(), name.number),
+                    bytes,
+                );
             }
             DataKind::Events => {
                 assert!(bytes.is_empty() || bytes.ends_with(b"\n"), "{path} is torn");
-                for line in bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+                for line in bytes
+                    .split(|&byte| byte == b'\n')
+                    .filter(|line| !line.is_empty())
+                {
                     let line = read_session_line(line).unwrap();
-                    assert_eq!(eis.insert(line.ei.unwrap(), path.clone()), None, "ei twice in {path}");
+                    assert_eq!(
+                        eis.insert(line.ei.unwrap(), path.clone()),
+                        None,
+                        "ei twice in {path}"
+                    );
                     if let Some(print) = line.print {
                         let server = path.split('/').next().unwrap().to_owned();
                         covered.insert((server, print.offset.unwrap().0), print.bytes.unwrap());
@@ -91,21 +106,30 @@ fn stream_of(storage: &FaultyStorage) -> Vec<u8> {
                 for line in text.lines() {
                     let name = line.split('"').nth(3).unwrap();
                     let folder = path.rsplit_once('/').unwrap().0;
-                    assert!(paths.contains(&format!("{folder}/{name}")), "{name} is missing");
+                    assert!(
+                        paths.contains(&format!("{folder}/{name}")),
+                        "{name} is missing"
+                    );
                 }
             }
             _ => {}
         }
     }
     for ((server, offset), len) in covered {
-        let ((_, first), bytes) = chunks.range(..=(server.clone(), offset)).next_back().unwrap();
+        let ((_, first), bytes) = chunks
+            .range(..=(server.clone(), offset))
+            .next_back()
+            .unwrap();
         let from = (offset - first) as usize;
         let bytes = &bytes[from..from + len as usize];
         for (at, byte) in bytes.iter().enumerate() {
             assert_eq!(stream.insert(offset + at as u64, *byte), None, "byte twice");
         }
     }
-    let holes = stream.keys().enumerate().any(|(at, offset)| at as u64 != *offset);
+    let holes = stream
+        .keys()
+        .enumerate()
+        .any(|(at, offset)| at as u64 != *offset);
     assert!(!holes, "a hole in the stream");
     let held: usize = chunks.values().map(Vec::len).sum();
     assert_eq!(held, stream.len(), "a chunk without its print event");
@@ -155,11 +179,22 @@ fn the_seed_documents_two_servers() {
     let events = file(&storage, "a2", "s1-3.events");
     assert_eq!(
         events.lines().next(),
-        Some(r#"{"time":"2018-05-01T07:58:03.723Z","event":"print","bytes":15,"ms":713,"offset":40,"ei":3,"ci":1}"#)
+        Some(
+            r#"{"time":"2018-05-01T07:58:03.723Z","event":"print","bytes":15,"ms":713,"offset":40,"ei":3,"ci":1}"#
+        )
     );
-    assert!(events.lines().nth(1).unwrap().contains("\"ei\":4,\"event\":\"session.end\""));
+    assert!(
+        events
+            .lines()
+            .nth(1)
+            .unwrap()
+            .contains("\"ei\":4,\"event\":\"session.end\"")
+    );
     assert_eq!(file(&storage, "a2", "s1-40.chunks"), "y".repeat(15));
-    assert_eq!(stream_of(&storage), [[b'x'; 40].as_slice(), &[b'y'; 15]].concat());
+    assert_eq!(
+        stream_of(&storage),
+        [[b'x'; 40].as_slice(), &[b'y'; 15]].concat()
+    );
 }
 
 #[test]
@@ -180,14 +215,20 @@ fn without_recording_print_events_only_take_their_ei() {
     let storage = FaultyStorage::new();
     let mut logger = open_with(
         &storage,
-        SessionOptions { record_sessions: false, ..options("a1") },
+        SessionOptions {
+            record_sessions: false,
+            ..options("a1")
+        },
         SessionPosition::default(),
     );
     post(&mut logger, "session.start", 0);
     logger.post_print(b"hello", at(1)).unwrap();
     post(&mut logger, "session.end", 2);
     let events = file(&storage, "a1", "s1-0.events");
-    let eis: Vec<_> = events.lines().map(|line| read_session_line(line.as_bytes()).unwrap().ei).collect();
+    let eis: Vec<_> = events
+        .lines()
+        .map(|line| read_session_line(line.as_bytes()).unwrap().ei)
+        .collect();
     assert_eq!(eis, [Some(EventIndex(0)), Some(EventIndex(2))]);
     assert_eq!(storage.paths().len(), 3, "{:?}", storage.paths());
 }
@@ -195,7 +236,10 @@ fn without_recording_print_events_only_take_their_ei() {
 #[test]
 fn an_idle_session_frees_its_files_and_goes_on_in_new_ones() {
     let storage = FaultyStorage::new();
-    let gzip = SessionOptions { compression: Compression::Gzip, ..options("a1") };
+    let gzip = SessionOptions {
+        compression: Compression::Gzip,
+        ..options("a1")
+    };
     let mut logger = open_with(&storage, gzip, SessionPosition::default());
     logger.post_print(b"hello", at(0)).unwrap();
     logger.tick(at(19_999), 20 * SECOND_NS).unwrap();
@@ -205,13 +249,28 @@ fn an_idle_session_frees_its_files_and_goes_on_in_new_ones() {
     logger.post_print(b"good day", at(40_000)).unwrap();
     post(&mut logger, "session.end", 40_001);
     let index = file(&storage, "a1", "s1.index");
-    let names: Vec<_> = index.lines().map(|line| line.split('"').nth(3).unwrap()).collect();
-    assert_eq!(names, ["s1-0.events.gz", "s1-0.chunks.gz", "s1-1.events.gz", "s1-5.chunks.gz"]);
+    let names: Vec<_> = index
+        .lines()
+        .map(|line| line.split('"').nth(3).unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "s1-0.events.gz",
+            "s1-0.chunks.gz",
+            "s1-1.events.gz",
+            "s1-5.chunks.gz"
+        ]
+    );
     assert_eq!(stream_of(&storage), b"hellogood day");
     for path in storage.paths().iter().filter(|path| path.ends_with(".gz")) {
         let packed = storage.contents(path).unwrap();
         let mut whole = Vec::new();
-        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(packed.as_slice()), &mut whole).unwrap();
+        std::io::Read::read_to_end(
+            &mut flate2::read::GzDecoder::new(packed.as_slice()),
+            &mut whole,
+        )
+        .unwrap();
     }
 }
 
@@ -223,7 +282,10 @@ fn what_another_server_took_in_between_is_not_numbered_again() {
     let mut two = open(&storage, "a2", *one.position());
     two.post_print(b"two", at(5)).unwrap();
     one.continue_from(two.position()).unwrap();
-    assert_eq!(one.post_print(b"three", at(9)).unwrap(), (EventIndex(2), StreamOffset(6)));
+    assert_eq!(
+        one.post_print(b"three", at(9)).unwrap(),
+        (EventIndex(2), StreamOffset(6))
+    );
     assert_eq!(stream_of(&storage), b"onetwothree");
 }
 
@@ -232,8 +294,14 @@ fn print_events_come_only_from_bytes() {
     let storage = FaultyStorage::new();
     let mut logger = open(&storage, "a1", SessionPosition::default());
     let refused = logger.post_event(event("print"), at(0), "u");
-    assert!(matches!(refused, Err(WriteError::Refused(RefusedLine::Print))));
-    assert_eq!(logger.post_print(b"", at(0)).unwrap(), (EventIndex(0), StreamOffset(0)));
+    assert!(matches!(
+        refused,
+        Err(WriteError::Refused(RefusedLine::Print))
+    ));
+    assert_eq!(
+        logger.post_print(b"", at(0)).unwrap(),
+        (EventIndex(0), StreamOffset(0))
+    );
     assert_eq!(storage.paths(), Vec::<String>::new());
 }
 
@@ -242,8 +310,19 @@ fn a_full_disk_is_told_and_writing_goes_on_when_there_is_room() {
     for compression in [Compression::None, Compression::Gzip] {
         for failing in 0..30 {
             for reserves in [true, false] {
-                let storage = if reserves { FaultyStorage::new() } else { FaultyStorage::new().without_reserve() };
-                let mut logger = open_with(&storage, SessionOptions { compression, ..options("a1") }, SessionPosition::default());
+                let storage = if reserves {
+                    FaultyStorage::new()
+                } else {
+                    FaultyStorage::new().without_reserve()
+                };
+                let mut logger = open_with(
+                    &storage,
+                    SessionOptions {
+                        compression,
+                        ..options("a1")
+                    },
+                    SessionPosition::default(),
+                );
                 storage.fail(failing, Fault::Half(libc::ENOSPC));
                 let mut kept = Vec::new();
                 for number in 0..6_u8 {
@@ -258,7 +337,11 @@ fn a_full_disk_is_told_and_writing_goes_on_when_there_is_room() {
                 logger.tick(at(10), SECOND_NS).unwrap();
                 let context = format!("{compression:?} {failing} {reserves}");
                 assert_eq!(stream_of(&storage), kept, "{context}");
-                assert_eq!(file(&storage, "a1", "s1.completed"), "completed", "{context}");
+                assert_eq!(
+                    file(&storage, "a1", "s1.completed"),
+                    "completed",
+                    "{context}"
+                );
             }
         }
     }
@@ -270,7 +353,11 @@ fn whenever_the_writer_dies_what_was_acknowledged_is_there_and_nothing_is_half()
         for sync in [SyncPolicy::Always, SyncPolicy::Never] {
             for death in 0..60 {
                 let storage = FaultyStorage::new();
-                let options = SessionOptions { compression, sync, ..options("a1") };
+                let options = SessionOptions {
+                    compression,
+                    sync,
+                    ..options("a1")
+                };
                 storage.fail(death, Fault::Death);
                 let mut first = open_with(&storage, options.clone(), SessionPosition::default());
                 let mut acknowledged = Vec::new();
@@ -284,7 +371,11 @@ fn whenever_the_writer_dies_what_was_acknowledged_is_there_and_nothing_is_half()
                         let _ = first.close();
                     }
                 }
-                let after = if sync == SyncPolicy::Always { storage.after_power_loss() } else { storage.after_kill() };
+                let after = if sync == SyncPolicy::Always {
+                    storage.after_power_loss()
+                } else {
+                    storage.after_kill()
+                };
                 let mut second = open_with(&after, options, SessionPosition::default());
                 second.post_print(b"last", at(9)).unwrap();
                 post(&mut second, "session.end", 10);
@@ -293,7 +384,10 @@ fn whenever_the_writer_dies_what_was_acknowledged_is_there_and_nothing_is_half()
                 // The one that was being written may be there, whole.
                 let without: Vec<u8> = stream.clone();
                 let extra = without.len() - acknowledged.len();
-                assert!(extra == 0 || extra == 8, "{compression:?} {sync:?} {death}: {extra}");
+                assert!(
+                    extra == 0 || extra == 8,
+                    "{compression:?} {sync:?} {death}: {extra}"
+                );
                 assert!(stream.starts_with(&acknowledged[..acknowledged.len() - 4]));
                 assert!(stream.ends_with(b"last"));
             }

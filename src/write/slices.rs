@@ -33,13 +33,17 @@ pub struct Posted {
 /// [`WriteError::OldSlice`], [`WriteError::BadSlice`].
 pub fn check_slice(slice: &SessionSlice) -> Result<(Namespace, SessionId), WriteError> {
     if slice.namespace.is_empty() {
-        return Err(WriteError::BadSlice("missing parameter Namespace".to_owned()));
+        return Err(WriteError::BadSlice(
+            "missing parameter Namespace".to_owned(),
+        ));
     }
     if slice.chunks.is_empty() {
         return Err(WriteError::BadSlice("missing session chunks".to_owned()));
     }
     if slice.version < SessionSlice::V2 {
-        return Err(WriteError::OldSlice { version: slice.version });
+        return Err(WriteError::OldSlice {
+            version: slice.version,
+        });
     }
     let bad = |error: crate::event::IdError| WriteError::BadSlice(error.to_string());
     let namespace = Namespace::new(&slice.namespace).map_err(bad)?;
@@ -70,8 +74,15 @@ pub fn post_session_slice(
     }
     let posted = match (slice.version, session) {
         (SessionSlice::V2, Some(logger)) => logger.post_chunks(&slice.chunks, now, make_uid)?,
-        (SessionSlice::V2, None) => return Err(WriteError::BadSlice("no session logger was given".to_owned())),
-        _ => Posted { written: slice.chunks.len(), repeated: 0 },
+        (SessionSlice::V2, None) => {
+            return Err(WriteError::BadSlice(
+                "no session logger was given".to_owned(),
+            ));
+        }
+        _ => Posted {
+            written: slice.chunks.len(),
+            repeated: 0,
+        },
     };
     log.append_from_nodes(&events, now)?;
     Ok(posted)
@@ -115,11 +126,15 @@ impl DiskSessionLogger {
             let offset = StreamOffset(chunk.offset_bytes as u64);
             if recorded_print && offset < end.next_offset {
                 let (ei, at) = (chunk.event_index, end.next_offset.0);
-                let why = format!("chunk with ei {ei}: offset {} lies before {at}, where the recorded stream ends", offset.0);
+                let why = format!(
+                    "chunk with ei {ei}: offset {} lies before {at}, where the recorded stream ends",
+                    offset.0
+                );
                 return Err(WriteError::BadSlice(why));
             }
             let new_events = chunk.event_index != end.next_ei.0;
-            let new_chunks = recorded_print && (offset != end.next_offset || chunk.chunk_index != end.next_ci);
+            let new_chunks =
+                recorded_print && (offset != end.next_offset || chunk.chunk_index != end.next_ci);
             if new_events || new_chunks {
                 self.write_batch(&mut batch, end, now)?;
                 self.break_off(new_events, new_chunks)?;
@@ -141,18 +156,29 @@ impl DiskSessionLogger {
                 batch.bytes.extend_from_slice(&chunk.data);
                 end.next_ci = chunk.chunk_index + 1;
                 end.next_offset = StreamOffset(offset.0 + chunk.data.len() as u64);
-                end.last_print = Some(LastPrint { time: chunk.time(), delay_ms: chunk.delay_ms });
+                end.last_print = Some(LastPrint {
+                    time: chunk.time(),
+                    delay_ms: chunk.delay_ms,
+                });
             }
         }
         self.write_batch(&mut batch, end, now)?;
-        if chunks.iter().any(|chunk| chunk.event_type == EventName::SessionEnd.as_str()) {
+        if chunks
+            .iter()
+            .any(|chunk| chunk.event_type == EventName::SessionEnd.as_str())
+        {
             self.end();
         }
         Ok(posted)
     }
 
     /// Writes the batch, after which the session ends at `end`.
-    fn write_batch(&mut self, batch: &mut Batch, end: SessionPosition, now: EventTime) -> Result<(), WriteError> {
+    fn write_batch(
+        &mut self,
+        batch: &mut Batch,
+        end: SessionPosition,
+        now: EventTime,
+    ) -> Result<(), WriteError> {
         let batch = std::mem::take(batch);
         if !batch.lines.is_empty() {
             self.write(batch, now)?;
@@ -161,7 +187,12 @@ impl DiskSessionLogger {
         Ok(())
     }
 
-    fn line_of(&self, chunk: &SessionChunk, now: EventTime, make_uid: &mut dyn FnMut() -> String) -> Result<String, WriteError> {
+    fn line_of(
+        &self,
+        chunk: &SessionChunk,
+        now: EventTime,
+        make_uid: &mut dyn FnMut() -> String,
+    ) -> Result<String, WriteError> {
         let mut line = String::new();
         if chunk.is_print() {
             PrintEvent::from(chunk).write_json(&mut line);
@@ -180,9 +211,13 @@ impl DiskSessionLogger {
 /// Numbers that name no place cannot be recorded.
 fn check_numbers(chunk: &SessionChunk) -> Result<(), WriteError> {
     let is_place = |number: i64| (0..MAX_PLACE).contains(&number);
-    let print_has_place = is_place(chunk.chunk_index) && (0..MAX_OFFSET).contains(&chunk.offset_bytes);
+    let print_has_place =
+        is_place(chunk.chunk_index) && (0..MAX_OFFSET).contains(&chunk.offset_bytes);
     if !is_place(chunk.event_index) || chunk.is_print() && !print_has_place {
-        let why = format!("chunk with ei {}: a number is negative or too large", chunk.event_index);
+        let why = format!(
+            "chunk with ei {}: a number is negative or too large",
+            chunk.event_index
+        );
         return Err(WriteError::BadSlice(why));
     }
     Ok(())

@@ -20,7 +20,9 @@ pub enum SyncPolicy {
 
 impl Default for SyncPolicy {
     fn default() -> Self {
-        SyncPolicy::Interval { interval_ns: 1_000_000_000 }
+        SyncPolicy::Interval {
+            interval_ns: 1_000_000_000,
+        }
     }
 }
 

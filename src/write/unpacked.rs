@@ -25,7 +25,12 @@ pub(super) fn unpack(
     max_bytes: u64,
     take: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<Unpacked> {
-    let mut sink = Sink { take, max_bytes, found: Unpacked::default(), failed: None };
+    let mut sink = Sink {
+        take,
+        max_bytes,
+        found: Unpacked::default(),
+        failed: None,
+    };
     let mut block = vec![0; BLOCK_BYTES];
     let mut unpacker = None;
     let mut first = true;
