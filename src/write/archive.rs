@@ -56,7 +56,7 @@ pub fn new_session_archive(
     if members.is_empty() {
         return Err(ArchiveError::Empty(sid.clone()));
     }
-    members.sort_by(|a, b| place_of(&a.name).cmp(&place_of(&b.name)));
+    members.sort_by_key(|member| place_of(&member.name));
     for pair in members.windows(2) {
         if let [one, two] = pair
             && one.name == two.name

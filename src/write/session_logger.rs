@@ -218,7 +218,7 @@ impl DiskSessionLogger {
             0,
             false,
         );
-        let mut complete = || {
+        let complete = || {
             self.storage.make_folder(&self.place.folder)?;
             let mut file = self
                 .storage

@@ -53,19 +53,4 @@ impl WriteError {
         let path = path.to_owned();
         move |source| WriteError::Io { path, source }
     }
-
-    /// The same error once more, for the next one who must hear of it.
-    pub(super) fn again(&self) -> Option<WriteError> {
-        let WriteError::Io { path, source } = self else {
-            return None;
-        };
-        let source = match source.raw_os_error() {
-            Some(errno) => io::Error::from_raw_os_error(errno),
-            None => io::Error::new(source.kind(), source.to_string()),
-        };
-        Some(WriteError::Io {
-            path: path.clone(),
-            source,
-        })
-    }
 }

@@ -1,15 +1,20 @@
 //! What the writer writes, the reader reads: sessions of any shape, over servers, restarts and both compressions.
+#![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::*;
-use crate::disk::Share;
-use crate::event::{EventFields, EventTime, Namespace, ServerId, SessionId};
-use crate::format::{SessionFileName, read_session_line};
-use crate::reader::{AuditDir, ReaderLimits, Session, Sessions};
+use auditfs::disk::Share;
+use auditfs::event::{EventFields, EventTime, Namespace, ServerId, SessionId};
+use auditfs::format::{SessionFileName, read_session_line};
+use auditfs::reader::{AuditDir, ReaderLimits, Session, Sessions};
+use auditfs::write::{
+    ArchiveMember, Compression, DiskSessionLogger, Making, OwnDirectory, RecordedBy,
+    RecordingLimits, RecordingPlace, SessionOptions, SessionPosition, SyncPolicy, finish_uploads,
+    new_session_archive, unpack_session_recording,
+};
 
 const SID: &str = "74a5fc01-4d00-11e8-aee2-0242ac0a0001";
 
@@ -187,7 +192,7 @@ proptest! {
         finish_uploads(&place).unwrap();
         let copy = session(other.path(), unpack.path());
         prop_assert_eq!(stream(&copy), stream(&read));
-        let copied = self::events(&copy);
+        let copied = crate::events(&copy);
         prop_assert_eq!(copied, events);
         let left: Vec<_> = std::fs::read_dir(other.path().join("b1/sessions/default")).unwrap().collect();
         prop_assert_eq!(left.len(), 3);
