@@ -16,6 +16,8 @@ use super::storage::{OpenAs, OwnFile, OwnStorage, WriteThrough};
 
 /// Space is reserved up to the end of a block of this size, which the file system gives whole anyway.
 const BLOCK_BYTES: u64 = 4096;
+/// The most that is reserved beyond what is needed. Measured on ext4, 4 KiB a write: 6 us without, 22 us with a call each.
+const MAX_AHEAD_BYTES: u64 = 60 << 10;
 
 /// How new folders and files are made (the seed's AuditLogConfig: `DirMode`, `UID`, `GID`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -277,15 +279,31 @@ impl OwnFile for AppendedFile {
         if !self.can_reserve || end_bytes <= self.reserved_bytes {
             return Ok(());
         }
-        let wanted = end_bytes.next_multiple_of(BLOCK_BYTES);
-        let (from, len) = (self.reserved_bytes, wanted - self.reserved_bytes);
-        match rustix::fs::fallocate(&self.fd, FallocateFlags::KEEP_SIZE, from, len) {
-            Ok(()) => self.reserved_bytes = wanted,
-            Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::IO | Errno::FBIG | Errno::STALE)) => {
-                return Err(error.into());
+        // A file of small records takes no block before its time; one of large ones asks once for sixteen.
+        let ahead_bytes = bytes.saturating_mul(15).min(MAX_AHEAD_BYTES);
+        for ahead_bytes in [ahead_bytes, 0] {
+            let wanted = end_bytes
+                .saturating_add(ahead_bytes)
+                .next_multiple_of(BLOCK_BYTES);
+            let (from, len) = (self.reserved_bytes, wanted - self.reserved_bytes);
+            match rustix::fs::fallocate(&self.fd, FallocateFlags::KEEP_SIZE, from, len) {
+                Ok(()) => {
+                    self.reserved_bytes = wanted;
+                    return Ok(());
+                }
+                // There may be room for what is needed now.
+                Err(Errno::NOSPC | Errno::DQUOT) if ahead_bytes > 0 => {}
+                Err(
+                    error @ (Errno::NOSPC | Errno::DQUOT | Errno::IO | Errno::FBIG | Errno::STALE),
+                ) => {
+                    return Err(error.into());
+                }
+                // NFS and some others cannot: then the write itself tells.
+                Err(_) => {
+                    self.can_reserve = false;
+                    return Ok(());
+                }
             }
-            // NFS and some others cannot: then the write itself tells.
-            Err(_) => self.can_reserve = false,
         }
         Ok(())
     }

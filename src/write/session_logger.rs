@@ -338,6 +338,12 @@ impl DiskSessionLogger {
     fn done(&mut self, result: std::io::Result<()>) -> Result<(), WriteError> {
         result.map_err(|error| {
             self.failures += 1;
+            // What was acknowledged before may still get there; whoever asks is told by the count that it may not.
+            if self.options.sync != SyncPolicy::Never
+                && let Err(error) = self.files.sync()
+            {
+                tracing::error!(sid = %self.options.sid, %error, "what was acknowledged last may be lost");
+            }
             self.files = Incarnation::default();
             self.is_open = false;
             self.unsure = true;
