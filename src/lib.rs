@@ -15,3 +15,4 @@ pub mod reader;
 pub mod search;
 pub mod spool;
 pub mod view;
+pub mod write;
