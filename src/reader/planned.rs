@@ -4,7 +4,7 @@
 //! copy, however finely the servers alternate (DESIGN 5).
 
 use std::cell::Cell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::disk::{AlignedBuf, Contents, DiskError};
 use crate::format::{LineOrigin, read_line, show_line};
@@ -22,6 +22,9 @@ thread_local! {
 }
 /// Blocks larger than this are given back after use: a line may be as long as 8 MiB.
 const BLOCK_KEPT_BYTES: usize = 4 << 20;
+
+/// Steps that hold very long lines go one at a time: each of many readers would need several times 8 MiB.
+static LONG_LINES: Mutex<()> = Mutex::new(());
 
 /// One source of a plan.
 #[derive(Clone, Debug)]
@@ -129,6 +132,11 @@ fn read_step(
     end: u64,
     out: &mut Vec<u8>,
 ) -> Result<(), DiskError> {
+    let long = spans
+        .iter()
+        .flatten()
+        .any(|(from, to)| to - from > SPAN_MAX_BYTES);
+    let _alone = long.then(|| LONG_LINES.lock().unwrap_or_else(PoisonError::into_inner));
     let mut blocks = BLOCKS.take();
     blocks.resize_with(sources.len().max(blocks.len()), AlignedBuf::default);
     for ((span, source), block) in spans.iter().zip(sources).zip(&mut blocks) {

@@ -46,22 +46,25 @@ impl View {
 
     /// The text of status.json; made anew at most once a second.
     pub fn status_text(&self, now_ns: i64) -> Arc<str> {
+        self.made_status_text(now_ns).1
+    }
+
+    /// The text of status.json, and when it was made, nanoseconds since 1970.
+    pub(super) fn made_status_text(&self, now_ns: i64) -> (i64, Arc<str>) {
         let mut known = self
             .status
             .text
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, text)) = known
-            .as_ref()
-            .filter(|(made_ns, _)| (0..TEXT_NS).contains(&now_ns.saturating_sub(*made_ns)))
-        {
-            return text.clone();
+        let is_good = |made_ns: i64| (0..TEXT_NS).contains(&now_ns.saturating_sub(made_ns));
+        if let Some(made) = known.as_ref().filter(|(made_ns, _)| is_good(*made_ns)) {
+            return made.clone();
         }
         let mut text = serde_json::to_string_pretty(&self.status_value(now_ns)).unwrap_or_default();
         text.push('\n');
         let text: Arc<str> = text.into();
         *known = Some((now_ns, text.clone()));
-        text
+        (now_ns, text)
     }
 
     fn status_value(&self, now_ns: i64) -> Value {

@@ -183,8 +183,8 @@ impl View {
                 Ttl::Sealed,
             )),
             Node::Status => {
-                let text = self.status_text(now_ns);
-                Ok(Attr::file(ino, text.len() as u64, now_ns, Ttl::Unknown))
+                let (made_ns, text) = self.made_status_text(now_ns);
+                Ok(Attr::file(ino, text.len() as u64, made_ns, Ttl::Unknown))
             }
             Node::Version => Ok(Attr::file(
                 ino,
