@@ -8,5 +8,7 @@
 mod harness;
 
 mod fixtures;
+mod outliving_restarts;
 mod reading_a_day;
 mod reading_a_session;
+mod waking_watchers;
