@@ -87,12 +87,15 @@ fn mount_failed(mountpoint: &Path, source: io::Error) -> MountError {
 fn attach_by_fusermount(mountpoint: &Path, options: &AttachOptions) -> Result<OwnedFd, MountError> {
     let (ours, theirs) = UnixStream::pair().map_err(MountError::Session)?;
     let source = options.source.replace('\\', "\\\\").replace(',', "\\,");
-    let access = if options.read_only { "ro" } else { "rw" };
-    let mut text =
-        format!("fsname={source},subtype=auditfs,default_permissions,nosuid,nodev,{access}");
-    if options.allow_other {
-        text.push_str(",allow_other");
-    }
+    // Writable, so that the touch helper can reach it: an ordinary user cannot make a writable clone of a read-only mount.
+    // The worker refuses everybody else.
+    let mut text = format!("fsname={source},subtype=auditfs,nosuid,nodev,noatime,rw");
+    // Where only the owner comes in the modes guard nothing, and would keep the helper from announcing a day.
+    text.push_str(if options.allow_other {
+        ",allow_other,default_permissions"
+    } else {
+        ""
+    });
     let child = Command::new("fusermount3")
         .args(["-o", &text, "--"])
         .arg(mountpoint)

@@ -19,8 +19,6 @@ use super::pool::Pool;
 use super::touch::Toucher;
 
 const FUSE_THREADS: usize = 2;
-/// Days that may still have grown when a worker begins.
-const LIVE_DAYS: usize = 2;
 const WORKERS: usize = 16;
 const READAHEAD_KB: &str = "1024";
 
@@ -108,11 +106,13 @@ fn poll(
     options: &ServeOptions,
     stop: &(Mutex<bool>, Condvar),
 ) {
-    // The worker before may have died between publishing and touching.
-    let mut known: BTreeSet<Day> = view.days().list().iter().map(|day| day.day()).collect();
-    for day in known.iter().rev().take(LIVE_DAYS) {
-        toucher.touch(&day_path(*day));
+    // What grew while no worker served, and what the worker before published and did not live to touch.
+    let days = view.days().list();
+    let mut known: BTreeSet<Day> = days.iter().map(|day| day.day()).collect();
+    for day in days.iter().filter(|day| day.is_live()) {
+        toucher.touch(&day_path(day.day()));
     }
+    drop(days);
     loop {
         let stopped = stop.0.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = stop

@@ -21,3 +21,7 @@ mod publication_model;
 mod reading_a_day;
 mod reading_a_session;
 mod unix_tools;
+mod outliving_restarts;
+mod reading_a_day;
+mod reading_a_session;
+mod waking_watchers;
