@@ -99,6 +99,17 @@ impl Service {
     }
 }
 
+/// The time to the next look at the share: longer when nothing has happened for long, but never so long that what is new
+/// stays unseen for 5 s.
+fn pause(poll: Duration, idle_rounds: u32) -> Duration {
+    let factor = match idle_rounds {
+        0..60 => 1,
+        60..300 => 2,
+        _ => 3,
+    };
+    (poll * factor).min(poll.max(Duration::from_secs(3)))
+}
+
 fn poll(
     view: &View,
     notifier: &Notifier,
@@ -113,11 +124,14 @@ fn poll(
         toucher.touch(&day_path(day.day()));
     }
     drop(days);
+    let mut idle_rounds = 0_u32;
     loop {
         let stopped = stop.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = stop
-            .1
-            .wait_timeout_while(stopped, options.poll, |stopped| !*stopped);
+        let waited =
+            stop.1
+                .wait_timeout_while(stopped, pause(options.poll, idle_rounds), |stopped| {
+                    !*stopped
+                });
         if *waited.unwrap_or_else(PoisonError::into_inner).0 {
             return;
         }
@@ -126,6 +140,12 @@ fn poll(
         }));
         match looked {
             Ok(changes) => {
+                let idle = changes == Changes::default();
+                idle_rounds = if idle {
+                    idle_rounds.saturating_add(1)
+                } else {
+                    0
+                };
                 tell_kernel(view, notifier, &changes);
                 for day in &changes.days {
                     if known.insert(*day) {

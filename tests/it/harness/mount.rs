@@ -170,11 +170,6 @@ impl Mount {
         }
     }
 
-    /// Kills the worker alone: the mount stays.
-    pub fn kill_worker(&self) {
-        self.signal_one(self.worker, Signal::KILL);
-    }
-
     /// Signals a process, if it is still the one that was started here.
     fn signal_one(&self, pid: i32, signal: Signal) {
         let Some(Ok(process)) = Pid::from_raw(pid).map(|pid| pidfd_open(pid, PidfdFlags::empty()))
