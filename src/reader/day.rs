@@ -8,8 +8,9 @@ use crate::event::Day;
 use crate::spool::{DaySpool, Spool};
 
 use super::audit_dir::AuditDir;
+use super::day_range::DayRange;
 use super::intake::BatchTime;
-use super::planned_day::{DayRange, Look, PlannedDay};
+use super::planned_day::{Look, PlannedDay};
 use super::publish_error::PublishError;
 use super::spooled_day::SpooledDay;
 use crate::disk::DiskError;

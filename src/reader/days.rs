@@ -3,22 +3,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use crate::disk::{DailyFile, DiskError, FileStat, Origin};
-use crate::event::{Day, EventTime};
+use crate::disk::{DailyFile, DiskError, Origin};
+use crate::event::Day;
 use crate::format::read_line;
 use crate::spool::{Alarm, DaySpool, SealedMarks, Spool, StateDir};
 
 use super::audit_dir::AuditDir;
-use super::cut::{Cut, cut};
+use super::cut::cut;
 use super::day::DayFile;
+use super::day_range::{DayRange, Measured, add_ranges, is_live, is_long_over, without_doubles};
 use super::intake::BatchTime;
-use super::planned_day::{DayRange, PlannedDay};
+use super::planned_day::PlannedDay;
 use super::publish_error::PublishError;
 
-/// A day is expected to grow until this long after its end, nanoseconds: servers' clocks differ, writers flush late.
-const LIVE_AFTER_NS: i64 = 3600 * 1_000_000_000;
-/// A torn last line is shown once its day has been over for this long, nanoseconds.
-const TORN_AFTER_NS: i64 = 24 * LIVE_AFTER_NS;
 /// How an alarm begins that lasts only as long as its cause.
 const STOPPED: &str = "publication has stopped: ";
 /// How long the first scan of a live day may take.
@@ -42,12 +39,6 @@ pub struct Days {
 struct Followed {
     files: HashMap<String, Measured>,
     refreshes: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Measured {
-    stat: FileStat,
-    cut: Option<Cut>,
 }
 
 /// The spool, and how long it keeps a day.
@@ -365,69 +356,5 @@ impl Days {
             }
             false
         });
-    }
-}
-
-/// Whether nothing more is expected of the day, not even the rest of a torn line.
-pub fn is_long_over(day: Day, at: BatchTime) -> bool {
-    day.next().start().as_ns().saturating_add(TORN_AFTER_NS) < at.now_ns
-}
-
-fn is_live(day: Day, at: BatchTime) -> bool {
-    day.next().start().as_ns().saturating_add(LIVE_AFTER_NS) > at.now_ns
-}
-
-/// The dates that a file's bytes belong to. An empty stretch makes no day.
-fn add_ranges(
-    ranges: &mut BTreeMap<Day, Vec<DayRange>>,
-    file: &DailyFile,
-    measured: Measured,
-    is_published: impl Fn(Day) -> bool,
-) {
-    let mut add = |day: Day, range: Option<(u64, u64)>| {
-        ranges.entry(day).or_default().push(DayRange {
-            file: file.clone(),
-            stat: measured.stat,
-            range,
-        });
-    };
-    match measured.cut {
-        None => add(file.named_day, None),
-        Some(cut) => {
-            for (day, first, next) in cut.parts(file.named_day) {
-                // A log that was emptied after its publication must not pass for one that never was.
-                if first < next || (cut.whole == 0 && day == file.named_day && is_published(day)) {
-                    add(day, Some((first, next)));
-                }
-            }
-        }
-    }
-}
-
-/// While a tool packs a log, the log and its packed copy lie side by side: the log counts.
-fn without_doubles(files: Vec<DailyFile>) -> Vec<DailyFile> {
-    let plain: std::collections::HashSet<String> = files
-        .iter()
-        .filter(|f| !f.gz)
-        .map(|f| f.path.clone())
-        .collect();
-    let doubled = |file: &DailyFile| {
-        file.gz
-            && file
-                .path
-                .strip_suffix(".gz")
-                .is_some_and(|path| plain.contains(path))
-    };
-    files.into_iter().filter(|file| !doubled(file)).collect()
-}
-
-/// A moment as a batch sees it.
-impl BatchTime {
-    /// `now` with a settle window of `settle_ns`.
-    pub fn new(now: EventTime, settle_ns: i64) -> Self {
-        BatchTime {
-            now_ns: now.as_ns(),
-            settle_ns,
-        }
     }
 }

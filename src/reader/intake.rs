@@ -31,6 +31,17 @@ pub struct BatchTime {
     pub settle_ns: i64,
 }
 
+/// A moment as a batch sees it.
+impl BatchTime {
+    /// `now` with a settle window of `settle_ns`.
+    pub fn new(now: EventTime, settle_ns: i64) -> Self {
+        BatchTime {
+            now_ns: now.as_ns(),
+            settle_ns,
+        }
+    }
+}
+
 /// The lines that wait to be published. Taking lines in reads the share; nobody who reads the day waits for that.
 #[derive(Debug, Default)]
 pub struct Intake {

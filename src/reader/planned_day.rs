@@ -1,33 +1,22 @@
 //! A merged day that no spool holds: what was there when it was first seen, read by plan, and behind it, in memory only,
 //! what has been published since.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::disk::{CacheKey, DailyFile, DiskError, FileStat};
+use crate::disk::{CacheKey, DailyFile, DiskError};
 use crate::event::Day;
 
 use super::audit_dir::AuditDir;
 use super::cut::own_range;
 use super::day_plan::{DayPart, DayPlan};
+use super::day_range::{DayRange, end, newest};
 use super::intake::{BatchTime, From, Intake};
 use super::planned::PlanSource;
 use super::tail::Tail;
 
 /// How long a scan may take before a day that grows is published without waiting for it.
 const SCAN_PATIENCE: Duration = Duration::from_secs(3600);
-
-/// The part of a daily log that belongs to a day.
-#[derive(Clone, Debug)]
-pub struct DayRange {
-    /// The daily log.
-    pub file: DailyFile,
-    /// Its attributes when it was measured.
-    pub stat: FileStat,
-    /// First byte, and one past the last whole line; `None` for a packed log that nobody has looked at yet.
-    pub range: Option<(u64, u64)>,
-}
 
 /// What became of the sources of a day.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -380,41 +369,4 @@ impl PlannedDay {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl DayRange {
-    /// Server ID and file name.
-    pub fn source(&self) -> (String, String) {
-        (self.file.origin.as_str().to_owned(), self.file.name.clone())
-    }
-
-    /// As much of it as was shown before; nothing if it was not there then.
-    pub fn cut_to(&self, shown: &HashMap<(String, String), (u64, u64)>) -> Option<DayRange> {
-        let Some((first, next)) = self.range else {
-            // A packed log that nobody has looked at: as it is.
-            return Some(self.clone());
-        };
-        let (_, was) = shown.get(&self.source())?;
-        Some(DayRange {
-            range: Some((first, next.min(*was))),
-            ..self.clone()
-        })
-    }
-
-    /// Where a follower goes on: behind what the first sight of the day took in.
-    pub fn followed_from(&self, torn_too: bool) -> u64 {
-        if torn_too { self.stat.size } else { end(self) }
-    }
-}
-
-fn end(range: &DayRange) -> u64 {
-    range.range.map_or(0, |(_, next)| next)
-}
-
-fn newest(ranges: &[DayRange]) -> i64 {
-    ranges
-        .iter()
-        .map(|range| range.stat.mtime_ns)
-        .max()
-        .unwrap_or(0)
 }

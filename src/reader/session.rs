@@ -3,31 +3,15 @@
 use std::sync::atomic::{AtomicI64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::disk::{CacheKey, Contents, DiskError, FileRef, FileStat, SessionInfo, SessionNo};
+use crate::disk::{CacheKey, Contents, DiskError, SessionInfo, SessionNo};
 use crate::format::{Damage, DataKind, Wound};
 
 use super::audit_dir::AuditDir;
 use super::event_scan::{EventScan, SessionFacts};
 use super::session_events::{EventsFile, SessionEvents};
+use super::session_file::{SessionFile, group_of};
 use super::stream::{ChunksFile, Stream};
 use super::summary::summary;
-
-/// One file of a session.
-#[derive(Clone, Debug)]
-pub struct SessionFile {
-    /// What its name says.
-    pub file: FileRef,
-    /// Path inside the audit directory.
-    pub path: String,
-    /// Whose file it is.
-    pub server: Arc<str>,
-    /// Whether it lies under `upload/`.
-    pub in_upload: bool,
-    /// Its name.
-    pub name: Arc<str>,
-    /// Its attributes.
-    pub stat: FileStat,
-}
 
 /// See the module text.
 #[derive(Debug)]
@@ -392,16 +376,5 @@ impl Session {
         self.worked_out
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// 0 for main events, another number for each kind of enhanced events, none for other files.
-fn group_of(kind: DataKind) -> Option<usize> {
-    match kind {
-        DataKind::Events | DataKind::LegacyLog => Some(0),
-        DataKind::CommandEvents => Some(1),
-        DataKind::DiskEvents => Some(2),
-        DataKind::NetworkEvents => Some(3),
-        DataKind::Index | DataKind::Chunks | DataKind::Completed | DataKind::LegacyBytes => None,
     }
 }

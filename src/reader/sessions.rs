@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use crate::disk::{CacheKey, Cost, DiskError, Origin, SessionNo};
 
 use super::audit_dir::AuditDir;
-use super::session::{Session, SessionFile};
+use super::session::Session;
+use super::session_file::SessionFile;
 
 /// How long a look at the files of a session that may grow is good, nanoseconds.
 const FRESH_NS: i64 = 250_000_000;

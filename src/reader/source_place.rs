@@ -5,8 +5,8 @@ use crate::event::EventTime;
 use crate::format::read_line;
 use crate::spool::{SourceMark, TailHash};
 
+use super::day_range::DayRange;
 use super::lines::each_line;
-use super::planned_day::DayRange;
 
 /// How far back the last line with a time is looked for.
 const TIME_BYTES: u64 = 256 << 10;

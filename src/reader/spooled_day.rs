@@ -4,11 +4,9 @@
 //! stops growing (DESIGN 4.7). Each source has a mark, how far it is published and a hash of what lies before; a
 //! restart, a rotation or a packed copy goes on there where the hash still fits.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::disk::{Contents, DailyFile, DiskError, FileStat};
 use crate::merge::Plan;
@@ -16,12 +14,14 @@ use crate::spool::{BatchFacts, DayBytes, DaySpool, SourceMark, Spool};
 
 use super::audit_dir::AuditDir;
 use super::cut::own_range;
-use super::days::is_long_over;
+use super::day_range::DayRange;
+use super::day_range::is_long_over;
 use super::intake::{BatchTime, From, Intake};
 use super::planned::{read_runs, runs_of};
-use super::planned_day::{DayRange, PlannedDay};
+use super::planned_day::PlannedDay;
 use super::publish_error::PublishError;
 use super::source_place::{last_time, mark, still_fits, tail_hash};
+use super::spool_copy::{copy_planned, published_lines};
 
 /// How long the scan of a day may take when the day enters the spool.
 const SCAN_PATIENCE: Duration = Duration::from_secs(3600);
@@ -327,34 +327,11 @@ impl SpooledDay {
         if generation > 0 {
             intake.leave_out(
                 contents.path(),
-                self.published_lines()?,
+                published_lines(&self.bytes)?,
                 contents.len_bytes(),
             );
         }
         Ok(())
-    }
-
-    /// Hashes of all published lines: what a changed source repeats is not published again.
-    fn published_lines(&self) -> Result<Arc<HashSet<u64>>, DiskError> {
-        let mut lines = HashSet::new();
-        let (mut offset, mut block, mut rest) = (0, Vec::new(), Vec::new());
-        loop {
-            block.clear();
-            self.read_at(offset, STEP_BYTES, &mut block)?;
-            if block.is_empty() {
-                return Ok(Arc::new(lines));
-            }
-            offset += block.len() as u64;
-            rest.extend_from_slice(&block);
-            let whole = memchr::memrchr(b'\n', &rest).map_or(0, |at| at + 1);
-            lines.extend(
-                rest.get(..whole)
-                    .unwrap_or(&[])
-                    .split_inclusive(|b| *b == b'\n')
-                    .map(xxh3_64),
-            );
-            rest.drain(..whole);
-        }
     }
 
     fn publish(
@@ -421,28 +398,4 @@ impl SpooledDay {
     fn lock(&self) -> MutexGuard<'_, Facts> {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn copy_planned(
-    planned: &Arc<PlannedDay>,
-    day: &mut DaySpool,
-    marks: &[SourceMark],
-    facts: BatchFacts,
-) -> Result<(), PublishError> {
-    let mut batch = day.batch()?;
-    let (mut offset, len) = (0, planned.len_bytes()?);
-    while offset < len {
-        let mut bytes = Vec::new();
-        planned.read_at(offset, STEP_BYTES.min(len - offset), &mut bytes)?;
-        if bytes.is_empty() {
-            let short = std::io::Error::new(
-                std::io::ErrorKind::UnexpectedEof,
-                "a daily log is shorter than it was",
-            );
-            return Err(DiskError::io("the day", short).into());
-        }
-        batch.write(&bytes)?;
-        offset += bytes.len() as u64;
-    }
-    Ok(batch.publish(marks, facts)?)
 }

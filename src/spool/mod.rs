@@ -26,7 +26,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! This layer knows only [`event`](crate::event) and `std::fs`. Disk calls pass the [`backend`] seam, at which tests
+//! This layer knows only [`event`](crate::event) and `std::fs`. Disk calls pass the `backend` seam, at which tests
 //! play crashes, full disks and an fsync that lies.
 
 mod alarm;
