@@ -17,6 +17,7 @@ mod share;
 mod spill;
 mod storage;
 mod table;
+mod unpack_sink;
 
 pub use aligned::AlignedBuf;
 pub use cache::{Cache, CacheKey, CacheStats, Cost};

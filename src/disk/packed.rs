@@ -4,16 +4,19 @@
 //! ones into an unnamed file on the local disk, which is gone with the process however it ends. A file that
 //! grows is unpacked further from where it was; whatever of it cannot be decoded is damage beside the good bytes.
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, Weak};
 
-use crate::format::{Damage, SinkFull, UnpackSink, Unpacker, Wound, is_gzip};
+use crate::format::{Damage, Unpacker, Wound, is_gzip};
 
 use super::cache::Cost;
 use super::disk_error::DiskError;
 use super::lanes::{Disk, OpenFile};
 use super::spill::{Spill, UnpackStore};
 use super::storage::FileStat;
+use super::unpack_sink::Sink;
 
+/// What a spilled file is charged with at least.
+const SPILLED_MIN_BYTES: u64 = 4 << 20;
 /// What a decoder holds while more may come.
 const DECODER_BYTES: usize = 200 << 10;
 /// Bytes read from the share at a time while unpacking.
@@ -29,6 +32,7 @@ pub struct Member {
 /// The unpacked contents of one file of the share.
 #[derive(Debug)]
 pub struct Contents {
+    disk: Arc<Disk>,
     path: String,
     state: RwLock<State>,
 }
@@ -40,13 +44,15 @@ struct State {
     members: Vec<Member>,
     damage: Vec<Damage>,
     bytes: Bytes,
+    /// Open for as long as the disk layer or somebody else keeps it so: cached contents must not use up descriptors.
+    open: Weak<OpenFile>,
+    pinned: Option<Arc<OpenFile>>,
 }
 
 #[derive(Debug)]
 enum Bytes {
-    Plain(Arc<OpenFile>),
+    Plain,
     Unpacked {
-        file: Arc<OpenFile>,
         store: Spill,
         /// None once it has settled: its state is worth 50 KiB.
         unpacker: Option<Box<Unpacker>>,
@@ -66,12 +72,13 @@ impl Contents {
     /// # Errors
     /// Of the share, and [`DiskError::TooLarge`].
     pub fn load(
-        disk: &Disk,
+        disk: &Arc<Disk>,
         unpack: &Arc<UnpackStore>,
         path: &str,
         stat: FileStat,
     ) -> Result<Self, DiskError> {
         Ok(Contents {
+            disk: disk.clone(),
             path: path.to_owned(),
             state: RwLock::new(State::load(disk, unpack, path, stat)?),
         })
@@ -94,12 +101,12 @@ impl Contents {
             return Ok(false);
         }
         match &state.bytes {
-            Bytes::Plain(_) => {
+            Bytes::Plain => {
                 state.len_bytes = stat.size;
                 state.stat = stat;
             }
-            Bytes::Unpacked { file, .. } => {
-                let file = file.clone();
+            Bytes::Unpacked { .. } => {
+                let file = state.file(&self.disk, &self.path)?;
                 state.feed_from(&file, stat, &self.path)?;
             }
         }
@@ -144,6 +151,16 @@ impl Contents {
         Ok(())
     }
 
+    /// Keeps the file open from now on, so that it stays readable when its name goes.
+    ///
+    /// # Errors
+    /// Of the share.
+    pub fn pin(&self) -> Result<(), DiskError> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.pinned = Some(state.file(&self.disk, &self.path)?);
+        Ok(())
+    }
+
     /// Path inside the audit directory.
     pub fn path(&self) -> &str {
         &self.path
@@ -166,7 +183,7 @@ impl Contents {
 
     /// Whether the file is plain.
     pub fn is_plain(&self) -> bool {
-        matches!(self.read().bytes, Bytes::Plain(_))
+        matches!(self.read().bytes, Bytes::Plain)
     }
 
     /// What could not be trusted, the missing gzip end included.
@@ -198,8 +215,8 @@ impl Contents {
             return Ok(0);
         };
         match &state.bytes {
-            Bytes::Plain(file) => {
-                let file = file.clone();
+            Bytes::Plain => {
+                let file = state.file(&self.disk, &self.path)?;
                 drop(state);
                 file.read_at(buf, offset_bytes)
             }
@@ -216,7 +233,7 @@ impl Contents {
             + self.path.capacity()
             + state.members.capacity() * size_of::<Member>();
         match &state.bytes {
-            Bytes::Plain(_) => Cost {
+            Bytes::Plain => Cost {
                 memory_bytes: own,
                 disk_bytes: 0,
             },
@@ -226,7 +243,11 @@ impl Contents {
                 let decoder = if unpacker.is_some() { DECODER_BYTES } else { 0 };
                 Cost {
                     memory_bytes: own + decoder + store.memory_bytes(),
-                    disk_bytes: store.disk_bytes(),
+                    // A descriptor each: the bound on bytes bounds their number too.
+                    disk_bytes: match store.disk_bytes() {
+                        0 => 0,
+                        bytes => bytes.max(SPILLED_MIN_BYTES),
+                    },
                 }
             }
         }
@@ -259,12 +280,13 @@ impl State {
                 len_bytes: stat.size,
                 members,
                 damage: Vec::new(),
-                bytes: Bytes::Plain(file),
+                bytes: Bytes::Plain,
+                open: Arc::downgrade(&file),
+                pinned: None,
             });
         }
         let store = Spill::new(unpack.clone());
         let bytes = Bytes::Unpacked {
-            file: file.clone(),
             store,
             unpacker: Some(Box::new(Unpacker::new())),
         };
@@ -274,9 +296,24 @@ impl State {
             members,
             damage: Vec::new(),
             bytes,
+            open: Arc::downgrade(&file),
+            pinned: None,
         };
         state.feed_from(&file, stat, path)?;
         Ok(state)
+    }
+
+    /// The open file; opened again if need be, and only if it is still the same.
+    fn file(&self, disk: &Disk, path: &str) -> Result<Arc<OpenFile>, DiskError> {
+        if let Some(file) = self.pinned.clone().or_else(|| self.open.upgrade()) {
+            return Ok(file);
+        }
+        let file = disk.open(path, &self.stat)?;
+        if file.opened.identity == self.stat.identity {
+            return Ok(file);
+        }
+        let replaced = std::io::Error::other("the file was replaced by another one");
+        Err(DiskError::io(path, replaced))
     }
 
     /// Unpacks from where the decoder stands up to the size in `stat`.
@@ -327,42 +364,5 @@ impl State {
         self.len_bytes = store.len_bytes();
         self.stat = stat;
         Ok(())
-    }
-}
-
-/// Takes what the decoder gives.
-struct Sink<'a> {
-    store: &'a mut Spill,
-    members: &'a mut Vec<Member>,
-    damage: &'a mut Vec<Damage>,
-}
-
-/// Damage remembered per file; a hostile file could name millions of places.
-const DAMAGE_MAX: usize = 1000;
-/// Members remembered per file; what follows counts to the last.
-const MEMBERS_MAX: usize = 100_000;
-
-impl UnpackSink for Sink<'_> {
-    fn member(&mut self, unpacked_offset: u64, _packed_offset: u64) {
-        // A hostile file may hold millions of members; those that add no byte need no place.
-        let adds = self
-            .members
-            .last()
-            .is_none_or(|last| last.offset != unpacked_offset);
-        if adds && self.members.len() < MEMBERS_MAX {
-            self.members.push(Member {
-                offset: unpacked_offset,
-            });
-        }
-    }
-
-    fn data(&mut self, bytes: &[u8]) -> Result<(), SinkFull> {
-        self.store.push(bytes)
-    }
-
-    fn damage(&mut self, damage: Damage) {
-        if self.damage.len() < DAMAGE_MAX {
-            self.damage.push(damage);
-        }
     }
 }

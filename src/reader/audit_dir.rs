@@ -81,7 +81,7 @@ impl AuditDir {
                 return Ok(known);
             }
         }
-        let load = || Contents::load(self.disk(), &self.unpack, path, stat);
+        let load = || Contents::load(self.catalog.disk(), &self.unpack, path, stat);
         let loaded = match load() {
             Err(DiskError::TooLarge { .. }) => {
                 self.cache.free_disk();

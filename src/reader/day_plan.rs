@@ -16,6 +16,8 @@ use crate::merge::{KWay, Plan, Run};
 use super::lines::{LineEnd, each_line};
 use super::planned::{PlanSource, read_runs, runs_of};
 
+/// What a part is charged with, for the descriptor that it keeps open.
+const PART_BYTES: usize = 32 << 10;
 /// Lines handed over at a time, and batches that may wait.
 const BATCH_LINES: usize = 4096;
 const BATCHES_WAITING: usize = 4;
@@ -111,8 +113,7 @@ impl DayPlan {
     /// What the plan holds in memory.
     pub fn cost(&self) -> Cost {
         Cost {
-            memory_bytes: self.lock().plan.cost_bytes()
-                + self.parts.len() * size_of::<DayPart>() * 2,
+            memory_bytes: self.lock().plan.cost_bytes() + self.parts.len() * PART_BYTES,
             disk_bytes: 0,
         }
     }

@@ -349,6 +349,8 @@ impl PlannedDay {
             } else {
                 next - first
             };
+            // Followed logs are rotated away under their readers.
+            contents.pin()?;
             let source = PlanSource {
                 contents,
                 first,

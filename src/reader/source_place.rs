@@ -3,9 +3,10 @@
 use crate::disk::{Contents, DiskError};
 use crate::event::EventTime;
 use crate::format::read_line;
-use crate::spool::{SourceMark, TailHash};
+use crate::spool::{DaySpool, SourceMark, TailHash};
 
 use super::day_range::DayRange;
+use super::intake::Advance;
 use super::lines::each_line;
 
 /// How far back the last line with a time is looked for.
@@ -75,4 +76,30 @@ pub fn last_time(
         },
     )?;
     Ok(time)
+}
+
+/// The marks behind a batch that takes its sources this far.
+///
+/// # Errors
+/// Of the share.
+pub fn marks_of(advances: Vec<Advance>, spool: &DaySpool) -> Result<Vec<SourceMark>, DiskError> {
+    let mut marks = Vec::new();
+    for advance in advances {
+        let contents = &advance.source.contents;
+        let (origin, file) = (&*advance.source.server, &*advance.source.file);
+        let known = spool
+            .mark(origin, file)
+            .filter(|mark| mark.generation == advance.generation);
+        marks.push(SourceMark {
+            origin: origin.to_owned(),
+            file: file.to_owned(),
+            generation: advance.generation,
+            first: known.map_or(advance.source.first, |mark| mark.first),
+            next: advance.next,
+            tail: tail_hash(contents, advance.next)?,
+            identity: contents.stat().identity,
+            time: advance.time,
+        });
+    }
+    Ok(marks)
 }

@@ -20,7 +20,7 @@ use super::intake::{BatchTime, From, Intake};
 use super::planned::{read_runs, runs_of};
 use super::planned_day::PlannedDay;
 use super::publish_error::PublishError;
-use super::source_place::{last_time, mark, still_fits, tail_hash};
+use super::source_place::{last_time, mark, marks_of, still_fits};
 use super::spool_copy::{copy_planned, published_lines};
 
 /// How long the scan of a day may take when the day enters the spool.
@@ -289,6 +289,7 @@ impl SpooledDay {
             .strip_suffix(name)
             .map(|dir| format!("{dir}{other}"));
         intake.forget(&other_path.unwrap_or_default());
+        contents.pin()?;
         let generation = match (fitting, marks.iter().map(|mark| mark.generation).max()) {
             (Some(mark), _) => {
                 intake.follow(
@@ -346,24 +347,7 @@ impl SpooledDay {
         }
         let (mut plan, sources) = (Plan::default(), intake.sources());
         batch.append_to(&mut plan);
-        let mut marks = Vec::new();
-        for advance in intake.advances(&batch) {
-            let contents = &advance.source.contents;
-            let (origin, file) = (&*advance.source.server, &*advance.source.file);
-            let known = spool
-                .mark(origin, file)
-                .filter(|mark| mark.generation == advance.generation);
-            marks.push(SourceMark {
-                origin: origin.to_owned(),
-                file: file.to_owned(),
-                generation: advance.generation,
-                first: known.map_or(advance.source.first, |mark| mark.first),
-                next: advance.next,
-                tail: tail_hash(contents, advance.next)?,
-                identity: contents.stat().identity,
-                time: advance.time,
-            });
-        }
+        let marks = marks_of(intake.advances(&batch), spool)?;
         let late = spool.late() + batch.late;
         let mut writing = spool.batch()?;
         let mut offset = 0;
