@@ -21,7 +21,32 @@ const DEADLINE: Duration = Duration::from_secs(8);
 const OPEN_FILES_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(767);
 
 type Job = Box<dyn FnOnce() + Send>;
-type Listing = Vec<(Vec<u8>, EntryKind)>;
+
+/// The names of a directory in one block: 100,000 names must not be 100,000 pieces of memory.
+#[derive(Debug, Default)]
+pub struct Listing {
+    names: Vec<u8>,
+    /// Where each name ends, and what it is.
+    entries: Vec<(usize, EntryKind)>,
+}
+
+impl Listing {
+    fn push(&mut self, name: &[u8], kind: EntryKind) {
+        self.names.extend_from_slice(name);
+        self.entries.push((self.names.len(), kind));
+    }
+
+    /// The names that are text, in the order of the directory.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, EntryKind)> {
+        let mut first = 0;
+        self.entries.iter().filter_map(move |(next, kind)| {
+            let name = self
+                .names
+                .get(std::mem::replace(&mut first, *next)..*next)?;
+            Some((std::str::from_utf8(name).ok()?, *kind))
+        })
+    }
+}
 
 /// The share behind its lanes.
 #[derive(Debug)]
@@ -64,8 +89,8 @@ impl Disk {
     pub fn list(&self, dir: &str) -> Result<Listing, DiskError> {
         let (storage, path) = (self.storage.clone(), dir.to_owned());
         run(self.lane(dir).as_deref(), dir, move || {
-            let mut entries = Vec::new();
-            storage.list(&path, &mut |name, kind| entries.push((name.to_vec(), kind)))?;
+            let mut entries = Listing::default();
+            storage.list(&path, &mut |name, kind| entries.push(name, kind))?;
             Ok(entries)
         })
     }

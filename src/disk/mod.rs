@@ -24,7 +24,7 @@ pub use cache::{Cache, CacheKey, CacheStats, Cost};
 pub use catalog::{Catalog, DailyFile, SessionInfo, SessionNo};
 pub use disk_error::DiskError;
 pub use folder::{Accepts, Folder, FolderNo, Origin};
-pub use lanes::{Disk, OpenFile};
+pub use lanes::{Disk, Listing, OpenFile};
 pub use packed::{Contents, Member};
 pub use share::Share;
 pub use spill::UnpackStore;

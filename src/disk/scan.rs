@@ -14,10 +14,13 @@ use crate::format::{DailyName, DataKind, SessionFileName};
 use super::catalog::{Catalog, DailyFile};
 use super::disk_error::DiskError;
 use super::folder::{Accepts, Folder, Origin};
+use super::lanes::Listing;
 use super::storage::EntryKind;
 
 /// How long a directory's mtime must rest before it is trusted.
 const MTIME_RESTS: Duration = Duration::from_millis(2500);
+/// Names told to the catalog at a time.
+const PORTION: usize = 2048;
 /// At most this many times its own duration is spent listing one directory.
 const LISTING_SHARE: u32 = 10;
 
@@ -187,18 +190,14 @@ fn tell(
     catalog: &Catalog,
     dir: &str,
     role: &Role<'_>,
-    entries: &[(Vec<u8>, EntryKind)],
+    entries: &Listing,
     mtime_ns: i64,
 ) -> Vec<String> {
     let mut subdirs = Vec::new();
     let mut daily = Vec::new();
-    let mut session_files = Vec::new();
     let wants_sessions = !matches!(role, Role::Root | Role::Passage);
-    for (name, kind) in entries {
-        let Ok(name) = std::str::from_utf8(name) else {
-            continue;
-        };
-        if name.starts_with('.') || *kind == EntryKind::Other {
+    for (name, kind) in entries.iter() {
+        if name.starts_with('.') || kind == EntryKind::Other {
             continue;
         }
         let is_dir = match kind {
@@ -235,39 +234,55 @@ fn tell(
                 named_day: found.day,
                 gz: found.gz,
             });
-        } else if wants_sessions && let Some(file) = SessionFileName::parse(name) {
-            session_files.push(file);
         }
     }
     subdirs.sort();
-    let seed = catalog.seed();
-    catalog.change(|state| {
-        if matches!(role, Role::Root | Role::Server(_)) {
-            state.replace_daily(dir, daily);
-        }
+    if matches!(role, Role::Root | Role::Server(_)) {
+        catalog.change(|state| state.replace_daily(dir, daily));
+    }
+    if wants_sessions {
         for folder in folders_of(dir, role) {
-            let Some((no, namespace)) = state
-                .folder_no(&folder)
-                .zip(state.namespace_no(&folder.namespace))
-            else {
-                continue;
-            };
-            let mut listing = Vec::new();
-            for file in session_files
-                .iter()
-                .filter(|file| folder.accepts.kind(file.kind))
-            {
-                // A `.completed` alone is no session.
-                let hash = session_hash(seed, &folder.namespace, &file.sid);
+            tell_sessions(catalog, &folder, entries, mtime_ns);
+        }
+    }
+    subdirs
+}
+
+/// Puts the session files of a complete listing into the catalog, in portions: readers are not kept waiting, and nothing of
+/// the size of the directory is built beside its names.
+fn tell_sessions(catalog: &Catalog, folder: &Folder, entries: &Listing, mtime_ns: i64) {
+    let numbers = catalog.change(|state| {
+        state
+            .folder_no(folder)
+            .zip(state.namespace_no(&folder.namespace))
+    });
+    let Some((no, namespace)) = numbers else {
+        return;
+    };
+    let is_candidate = |(name, kind): &(&str, EntryKind)| {
+        !name.starts_with('.') && matches!(kind, EntryKind::File | EntryKind::Unknown)
+    };
+    let mut names = entries.iter().filter(is_candidate).map(|(name, _)| name);
+    let (mut listing, mut portion) = (Vec::new(), Vec::with_capacity(PORTION));
+    loop {
+        portion.clear();
+        let files = names.by_ref().take(PORTION).map(SessionFileName::parse);
+        portion.extend(files.map(|file| file.filter(|file| folder.accepts.kind(file.kind))));
+        if portion.is_empty() {
+            break;
+        }
+        catalog.change(|state| {
+            for file in portion.iter().flatten() {
+                let hash = session_hash(catalog.seed(), &folder.namespace, &file.sid);
                 if let Some(session) = state.session_no(namespace, &file.sid, hash) {
                     listing.push((session, file.kind, file.gz, file.number));
                 }
             }
-            drop_lone_completed(&mut listing);
-            state.replace_table(no, listing, mtime_ns);
-        }
-    });
-    subdirs
+        });
+    }
+    // A `.completed` alone is no session.
+    drop_lone_completed(&mut listing);
+    catalog.change(|state| state.replace_table(no, listing, mtime_ns));
 }
 
 /// Whether a name is one of a file that matters, so that nothing need be asked about it.
