@@ -5,6 +5,7 @@
 
 use crate::event::EventTime;
 
+use super::flat::time_of_flat;
 use super::legacy::LegacyLine;
 use super::scan::scan_object;
 use super::unparsed::show_unparsed;
@@ -81,6 +82,15 @@ fn read_other_line(line: &[u8]) -> DailyLine {
 /// recognised; no version writes such.
 #[inline]
 pub fn daily_time(line: &[u8]) -> (bool, Option<EventTime>) {
+    match time_of_flat(line) {
+        Some(time) => (true, time_of_value(time)),
+        None => walked_time(line),
+    }
+}
+
+/// The same for a line of any form.
+#[inline(never)]
+fn walked_time(line: &[u8]) -> (bool, Option<EventTime>) {
     let mut time: &[u8] = b"";
     let is_json = scan_object(line, |key, value| {
         if key == b"time" {

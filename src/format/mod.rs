@@ -15,14 +15,17 @@ pub use index::{IndexLine, read_index};
 pub use name::{DataKind, SessionFileName};
 pub use scan::{MAX_DEPTH, scan_object};
 
+mod block;
 mod daily;
 mod daily_name;
 mod damage;
 mod events;
+mod flat;
 mod gzip;
 mod index;
 mod legacy;
 mod name;
+mod scalar;
 mod scan;
 mod stops;
 mod unparsed;
