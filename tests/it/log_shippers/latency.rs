@@ -89,21 +89,34 @@ fn append(audit: &Audit, number: usize, day: &str) {
 /// When each marker was first seen in a file that grows.
 struct Sightings {
     path: PathBuf,
-    state: Mutex<(Option<File>, Vec<u8>, u64, HashMap<usize, Instant>)>,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Default)]
+struct Progress {
+    file: Option<File>,
+    offset_bytes: u64,
+    /// The beginning of a line that has no end yet.
+    rest: Vec<u8>,
+    seen: HashMap<usize, Instant>,
 }
 
 impl Sightings {
     fn of(path: PathBuf) -> Self {
         Sightings {
             path,
-            state: Mutex::default(),
+            progress: Mutex::default(),
         }
     }
 
     /// Reads what is new; gives how many have been seen.
     fn look(&self) -> usize {
-        let mut state = self.state.lock().unwrap();
-        let (file, rest, offset, seen) = &mut *state;
+        let Progress {
+            file,
+            offset_bytes,
+            rest,
+            seen,
+        } = &mut *self.progress.lock().unwrap();
         if file.is_none() {
             *file = File::open(&self.path).ok();
         }
@@ -111,9 +124,9 @@ impl Sightings {
             return 0;
         };
         let mut bytes = vec![0; 1 << 16];
-        let read = file.read_at(&mut bytes, *offset).unwrap();
+        let read = file.read_at(&mut bytes, *offset_bytes).unwrap();
         let now = Instant::now();
-        *offset += read as u64;
+        *offset_bytes += read as u64;
         rest.extend_from_slice(&bytes[..read]);
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = rest.drain(..=end).collect();
@@ -125,11 +138,11 @@ impl Sightings {
     }
 
     fn count(&self) -> usize {
-        self.state.lock().unwrap().3.len()
+        self.progress.lock().unwrap().seen.len()
     }
 
     fn report(&self, what: &str, appended: &HashMap<usize, Instant>) {
-        let seen = &self.state.lock().unwrap().3;
+        let seen = &self.progress.lock().unwrap().seen;
         let waits = appended
             .iter()
             .filter_map(|(number, at)| Some(seen.get(number)?.duration_since(*at)));
