@@ -9,6 +9,7 @@ mod ls;
 mod mount;
 mod mount_helper;
 mod mount_options;
+mod mount_worker;
 mod reload;
 mod search;
 mod source;

@@ -39,6 +39,7 @@ pub struct ServeOptions {
 #[derive(Debug)]
 pub struct Service {
     session: fuser::BackgroundSession,
+    pool: Pool,
     stop: Arc<(Mutex<bool>, Condvar)>,
     poller: std::thread::JoinHandle<()>,
 }
@@ -62,7 +63,7 @@ pub fn serve(
     options: &ServeOptions,
 ) -> Result<Service, MountError> {
     let pool = Pool::start(WORKERS).map_err(MountError::Session)?;
-    let fs = AuditFs::new(view.clone(), options.owner, pool, toucher.clone());
+    let fs = AuditFs::new(view.clone(), options.owner, pool.clone(), toucher.clone());
     let mut config = Config::default();
     config.n_threads = Some(FUSE_THREADS);
     // The kernel decides who may come in (allow_other); fuser need not ask again.
@@ -78,12 +79,19 @@ pub fn serve(
         .map_err(MountError::Session)?;
     Ok(Service {
         session,
+        pool,
         stop,
         poller,
     })
 }
 
 impl Service {
+    /// What a worker that is told to end calls: `end` runs when what it has begun is finished, or after `patience`.
+    pub fn finisher(&self) -> impl Fn(Duration, &dyn Fn()) + Send + 'static {
+        let pool = self.pool.clone();
+        move |patience, end| pool.finish(patience, end)
+    }
+
     /// Waits until the mount has been ended and all its files are closed.
     ///
     /// # Errors

@@ -46,6 +46,7 @@ pub struct View {
     pub(super) status: Status,
     pub(super) errors: Mutex<BTreeMap<&'static str, u64>>,
     events_changed_ns: Mutex<(usize, i64)>,
+    space: Mutex<(u64, u64, u64)>,
 }
 
 impl View {
@@ -60,6 +61,7 @@ impl View {
             status: Status::new(source, started_ns),
             errors: Mutex::default(),
             events_changed_ns: Mutex::default(),
+            space: Mutex::default(),
             dir,
         }
     }
@@ -109,12 +111,16 @@ impl View {
         &self.dir
     }
 
-    /// Total, free and available bytes of the share's file system.
-    ///
-    /// # Errors
-    /// Of the share.
-    pub fn space_bytes(&self) -> Result<(u64, u64, u64), ViewError> {
-        Ok(self.dir.disk().space_bytes()?)
+    /// Total, free and available bytes of the share's file system; as they were last if it does not answer. `tail -F` gives a
+    /// file up when it cannot be told what file system it is on.
+    pub fn space_bytes(&self) -> (u64, u64, u64) {
+        let now = self.dir.disk().space_bytes();
+        let mut last = self.space.lock().unwrap_or_else(PoisonError::into_inner);
+        match now {
+            Ok(now) => *last = now,
+            Err(error) => self.note(&error),
+        }
+        *last
     }
 
     /// Attributes of a node.

@@ -21,5 +21,6 @@ mod outliving_restarts;
 mod publication_model;
 mod reading_a_day;
 mod reading_a_session;
+mod restart_costs;
 mod unix_tools;
 mod waking_watchers;

@@ -94,6 +94,29 @@ impl Cord {
         Ok(())
     }
 
+    /// Calls `gone` when the keeper's end of the cord is closed: it holds it for as long as it and this worker live.
+    ///
+    /// # Errors
+    /// [`MountError::Session`]: no thread.
+    pub fn when_the_keeper_is_gone(
+        &self,
+        gone: impl FnOnce() + Send + 'static,
+    ) -> Result<(), MountError> {
+        let socket = self.socket.try_clone().map_err(MountError::Session)?;
+        let watch = move || {
+            // No events wanted: the end raises POLLHUP all the same, and what is said here is for others.
+            let mut fds = [PollFd::new(&socket, PollFlags::empty())];
+            if rustix::io::retry_on_intr(|| poll(&mut fds, None)).is_ok() {
+                gone();
+            }
+        };
+        std::thread::Builder::new()
+            .name("keeper".into())
+            .spawn(watch)
+            .map_err(MountError::Session)?;
+        Ok(())
+    }
+
     /// A session on the device, ready to run. [`take_over`](Self::take_over) has returned.
     ///
     /// Never with `config.clone_fd`: requests taken by a cloned descriptor are failed by the kernel when it is closed,
