@@ -7,6 +7,8 @@ use crate::reader::WorkedOutPart;
 /// A file of a session's directory.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum SessionPart {
+    /// The recording as a tarball.
+    Archive,
     /// Session events in `ei` order.
     Events,
     /// PTY bytes, merged by offset.
@@ -17,7 +19,8 @@ pub enum SessionPart {
 
 impl SessionPart {
     /// All parts, in name order.
-    pub const ALL: [SessionPart; 3] = [
+    pub const ALL: [SessionPart; 4] = [
+        SessionPart::Archive,
         SessionPart::Events,
         SessionPart::Stream,
         SessionPart::Summary,
@@ -26,6 +29,7 @@ impl SessionPart {
     /// Its file name.
     pub fn name(self) -> &'static str {
         match self {
+            SessionPart::Archive => "archive.tar",
             SessionPart::Events => "events.jsonl",
             SessionPart::Stream => "stream",
             SessionPart::Summary => "summary.json",
@@ -35,6 +39,7 @@ impl SessionPart {
     /// The part of a worked-out session it shows.
     pub fn worked_out(self) -> WorkedOutPart {
         match self {
+            SessionPart::Archive => WorkedOutPart::Archive,
             SessionPart::Events => WorkedOutPart::Events,
             SessionPart::Stream => WorkedOutPart::Stream,
             SessionPart::Summary => WorkedOutPart::Summary,
@@ -47,6 +52,7 @@ impl SessionPart {
             SessionPart::Events => 1,
             SessionPart::Stream => 2,
             SessionPart::Summary => 3,
+            SessionPart::Archive => 4,
         }
     }
 }

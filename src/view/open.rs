@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::reader::DayByTime;
+use crate::reader::{DayByTime, SessionArchive};
 
 use super::attr::Ttl;
 use super::node::{Node, SessionPart};
@@ -39,6 +39,8 @@ pub enum Made {
     Text(Arc<str>),
     /// A day sorted by time.
     Sorted(Arc<DayByTime>),
+    /// A recording, of one moment: its first bytes say how long the rest is.
+    Archive(Arc<SessionArchive>),
 }
 
 impl Made {
@@ -50,6 +52,7 @@ impl Made {
         match self {
             Made::Text(text) => out.extend_from_slice(part_of(text, offset, len)),
             Made::Sorted(sorted) => sorted.read_at(offset, len, out)?,
+            Made::Archive(archive) => archive.read_at(offset, len, out)?,
         }
         Ok(())
     }
@@ -105,6 +108,10 @@ impl View {
                     Ttl::Live | Ttl::Unknown => OpenMode::Direct,
                 };
                 match part {
+                    SessionPart::Archive => self.noting(session.archive()).map(|archive| Opened {
+                        mode,
+                        made: Some(Made::Archive(archive)),
+                    }),
                     SessionPart::Summary => text(self.noting(session.summary())?, mode),
                     SessionPart::Stream => self
                         .noting(session.stream())

@@ -238,6 +238,7 @@ impl View {
             return Err(ViewError::WouldBlock);
         }
         let size = match part {
+            SessionPart::Archive => self.noting(session.archive())?.len_bytes(),
             SessionPart::Stream => self.noting(session.stream())?.len_bytes(),
             SessionPart::Events => self.noting(session.events())?.len_bytes(),
             SessionPart::Summary => self.noting(session.summary())?.len() as u64,

@@ -7,6 +7,7 @@
 
 mod harness;
 
+mod archives;
 mod attributes;
 mod bounded_memory;
 mod concurrent_readers;
