@@ -71,6 +71,7 @@ impl Scanner {
     pub fn refresh(&mut self, catalog: &Catalog) -> Vec<DiskError> {
         let mut errors = Vec::new();
         let mut walked = Vec::new();
+        let began = catalog.read().own.seq();
         let mut visit = |scanner: &mut Self, dir: &str, role: Role<'_>| {
             walked.push(dir.to_owned());
             match scanner.visit(catalog, dir, &role) {
@@ -126,7 +127,7 @@ impl Scanner {
                 }
             }
         }
-        self.forget_gone(catalog, &walked);
+        self.forget_gone(catalog, &walked, began);
         errors
     }
 
@@ -150,8 +151,13 @@ impl Scanner {
                 return Ok(seen.subdirs.clone());
             }
         }
+        let began = catalog.read().own.seq();
         let entries = catalog.disk().list(dir)?;
-        let subdirs = tell(catalog, dir, role, &entries, stat.mtime_ns);
+        let at = ListedAt {
+            mtime_ns: stat.mtime_ns,
+            began,
+        };
+        let subdirs = tell(catalog, dir, role, &entries, at);
         let seen = self.seen.entry(dir.to_owned()).or_insert(Seen {
             mtime_ns: stat.mtime_ns,
             changed_at: now,
@@ -166,7 +172,7 @@ impl Scanner {
     }
 
     /// After a walk: what was not walked is in no listing any more. A directory that could not be listed was walked.
-    fn forget_gone(&mut self, catalog: &Catalog, walked: &[String]) {
+    fn forget_gone(&mut self, catalog: &Catalog, walked: &[String], began: u64) {
         let walked: std::collections::HashSet<&str> = walked.iter().map(String::as_str).collect();
         let newest = self
             .seen
@@ -178,11 +184,20 @@ impl Scanner {
         catalog.change(|state| {
             for dir in state.known_dirs() {
                 if !walked.contains(dir.as_str()) {
-                    state.remove_dir(&dir, newest);
+                    state.remove_dir(&dir, newest, began);
                 }
             }
         });
     }
+}
+
+/// When a directory was listed.
+#[derive(Clone, Copy, Debug)]
+struct ListedAt {
+    /// The directory's mtime before.
+    mtime_ns: i64,
+    /// [`super::own_names::OwnNames::seq`] before.
+    began: u64,
 }
 
 /// Puts a complete listing of `dir` into the catalog; gives the subdirectories.
@@ -191,7 +206,7 @@ fn tell(
     dir: &str,
     role: &Role<'_>,
     entries: &Listing,
-    mtime_ns: i64,
+    at: ListedAt,
 ) -> Vec<String> {
     let mut subdirs = Vec::new();
     let mut daily = Vec::new();
@@ -242,7 +257,7 @@ fn tell(
     }
     if wants_sessions {
         for folder in folders_of(dir, role) {
-            tell_sessions(catalog, &folder, entries, mtime_ns);
+            tell_sessions(catalog, &folder, entries, at);
         }
     }
     subdirs
@@ -250,7 +265,7 @@ fn tell(
 
 /// Puts the session files of a complete listing into the catalog, in portions: readers are not kept waiting, and nothing of
 /// the size of the directory is built beside its names.
-fn tell_sessions(catalog: &Catalog, folder: &Folder, entries: &Listing, mtime_ns: i64) {
+fn tell_sessions(catalog: &Catalog, folder: &Folder, entries: &Listing, at: ListedAt) {
     let numbers = catalog.change(|state| {
         state
             .folder_no(folder)
@@ -282,7 +297,7 @@ fn tell_sessions(catalog: &Catalog, folder: &Folder, entries: &Listing, mtime_ns
     }
     // A `.completed` alone is no session.
     drop_lone_completed(&mut listing);
-    catalog.change(|state| state.replace_table(no, listing, mtime_ns));
+    catalog.change(|state| state.replace_table(no, listing, at.mtime_ns, at.began));
 }
 
 /// Whether a name is one of a file that matters, so that nothing need be asked about it.

@@ -1,6 +1,6 @@
 //! One session as its files stand at one moment: stream, events and facts, each worked out when first asked for.
 
-use std::sync::atomic::{AtomicI64, AtomicUsize};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::{CacheKey, Contents, DiskError, SessionInfo, SessionNo};
@@ -21,9 +21,12 @@ pub struct Session {
     no: SessionNo,
     info: SessionInfo,
     files: Vec<SessionFile>,
+    mtime_ns: i64,
     idle: bool,
     /// When its files were last looked at, nanoseconds since 1970.
     pub(super) checked_ns: AtomicI64,
+    /// How many writes of this process the last look saw.
+    pub(super) writes_seen: AtomicU64,
     /// What the cache was last told that it costs.
     pub(super) charged_bytes: AtomicUsize,
     worked_out: Mutex<WorkedOut>,
@@ -57,21 +60,21 @@ impl Session {
         no: SessionNo,
         info: SessionInfo,
         files: Vec<SessionFile>,
+        made_ns: Option<i64>,
         now_ns: i64,
     ) -> Self {
-        let newest = files
-            .iter()
-            .map(|file| file.stat.mtime_ns)
-            .max()
-            .unwrap_or(0);
-        let idle = newest.saturating_add(dir.limits().session_idle_ns) < now_ns;
+        let mtimes = files.iter().map(|file| file.stat.mtime_ns);
+        let mtime_ns = mtimes.max().or(made_ns).unwrap_or(0);
+        let idle = mtime_ns.saturating_add(dir.limits().session_idle_ns) < now_ns;
         Session {
             dir,
             no,
             info,
             files,
+            mtime_ns,
             idle,
             checked_ns: AtomicI64::new(now_ns),
+            writes_seen: AtomicU64::new(0),
             charged_bytes: AtomicUsize::new(0),
             worked_out: Mutex::default(),
         }
@@ -92,13 +95,9 @@ impl Session {
         &self.files
     }
 
-    /// Newest modification of any of its files, nanoseconds since 1970.
+    /// Newest modification of any of its files, or when it was made if it has none; nanoseconds since 1970.
     pub fn mtime_ns(&self) -> i64 {
-        self.files
-            .iter()
-            .map(|file| file.stat.mtime_ns)
-            .max()
-            .unwrap_or(0)
+        self.mtime_ns
     }
 
     /// Whether none of its files has grown for longer than `--session-idle`.

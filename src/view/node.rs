@@ -46,7 +46,7 @@ impl SessionPart {
         }
     }
 
-    /// What it adds to the inode number of the session's directory: 1 to 15.
+    /// What it adds to the inode number of the session's directory: 1 to 15 but [`RECORDING_STEP`].
     pub fn inode_step(self) -> u64 {
         match self {
             SessionPart::Events => 1,
@@ -56,6 +56,9 @@ impl SessionPart {
         }
     }
 }
+
+/// What `recordings/<sid>.tar` adds to the inode number of the session's directory.
+pub(super) const RECORDING_STEP: u64 = 5;
 
 /// What a path names.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -80,6 +83,10 @@ pub enum Node {
     Session(SessionNo),
     /// A file of a session.
     SessionFile(SessionNo, SessionPart),
+    /// `/recordings` for the namespace `default`, `/namespaces/<ns>/recordings` for others; where this mount writes.
+    RecordingsDir(Namespace),
+    /// `/recordings/<sid>.tar`
+    Recording(SessionNo),
     /// `/namespaces`
     NamespacesDir,
     /// `/namespaces/<ns>`
@@ -105,12 +112,14 @@ impl Node {
             Node::DayByTime(day) => format!("events-by-time/{day}.jsonl"),
             Node::SessionsDir(ns) if ns.is_default() => "sessions".into(),
             Node::SessionsDir(ns) => format!("namespaces/{ns}/sessions"),
+            Node::RecordingsDir(ns) if ns.is_default() => "recordings".into(),
+            Node::RecordingsDir(ns) => format!("namespaces/{ns}/recordings"),
             Node::NamespacesDir => "namespaces".into(),
             Node::NamespaceDir(ns) => format!("namespaces/{ns}"),
             Node::StatusDir => ".auditfs".into(),
             Node::Status => ".auditfs/status.json".into(),
             Node::Version => ".auditfs/version".into(),
-            Node::Session(_) | Node::SessionFile(..) => return None,
+            Node::Session(_) | Node::SessionFile(..) | Node::Recording(_) => return None,
         })
     }
 }

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::reader::{DayByTime, SessionArchive};
+use crate::reader::{DayByTime, SessionArchive, is_quiet};
 
-use super::attr::Ttl;
 use super::node::{Node, SessionPart};
 use super::texts;
-use super::tree::{View, Wait, session_ttl};
+use super::tree::{View, Wait};
 use super::view_error::ViewError;
 
 /// How long opening a day waits for its first scan, so that its length is exact and the page cache may keep it.
@@ -103,9 +102,9 @@ impl View {
                 if wait == Wait::Never && !session.has_worked_out(part.worked_out()) {
                     return Err(ViewError::WouldBlock);
                 }
-                let mode = match session_ttl(&session, now_ns) {
-                    Ttl::Sealed => OpenMode::Cached,
-                    Ttl::Live | Ttl::Unknown => OpenMode::Direct,
+                let mode = match is_quiet(&session, now_ns) {
+                    true => OpenMode::Cached,
+                    false => OpenMode::Direct,
                 };
                 match part {
                     SessionPart::Archive => self.noting(session.archive()).map(|archive| Opened {
@@ -121,7 +120,11 @@ impl View {
                         .map(|_| Opened { mode, made: None }),
                 }
             }
+            Node::Recording(no) => {
+                self.open(&Node::SessionFile(*no, SessionPart::Archive), wait, now_ns)
+            }
             Node::Root
+            | Node::RecordingsDir(_)
             | Node::EventsDir
             | Node::ByTimeDir
             | Node::SessionsDir(_)
@@ -164,6 +167,14 @@ impl View {
                     session
                         .events()
                         .and_then(|events| events.read_at(offset, len, out)),
+                )?;
+            }
+            Node::SessionFile(no, SessionPart::Archive) | Node::Recording(no) => {
+                let session = self.session(*no, Wait::Share, now_ns)?;
+                self.noting(
+                    session
+                        .archive()
+                        .and_then(|archive| archive.read_at(offset, len, out)),
                 )?;
             }
             made => {
