@@ -40,6 +40,8 @@ struct Seen {
     listed_at: Instant,
     listing_took: Duration,
     subdirs: Vec<String>,
+    /// [`super::own_names::OwnNames::seq`] before the last listing.
+    began: u64,
 }
 
 /// What a directory is, and so which names count in it.
@@ -71,7 +73,6 @@ impl Scanner {
     pub fn refresh(&mut self, catalog: &Catalog) -> Vec<DiskError> {
         let mut errors = Vec::new();
         let mut walked = Vec::new();
-        let began = catalog.read().own.seq();
         let mut visit = |scanner: &mut Self, dir: &str, role: Role<'_>| {
             walked.push(dir.to_owned());
             match scanner.visit(catalog, dir, &role) {
@@ -127,7 +128,7 @@ impl Scanner {
                 }
             }
         }
-        self.forget_gone(catalog, &walked, began);
+        self.forget_gone(catalog, &walked);
         errors
     }
 
@@ -164,7 +165,9 @@ impl Scanner {
             listed_at: now,
             listing_took: Duration::ZERO,
             subdirs: Vec::new(),
+            began,
         });
+        seen.began = began;
         seen.listed_at = now;
         seen.listing_took = now.elapsed();
         seen.subdirs.clone_from(&subdirs);
@@ -172,7 +175,7 @@ impl Scanner {
     }
 
     /// After a walk: what was not walked is in no listing any more. A directory that could not be listed was walked.
-    fn forget_gone(&mut self, catalog: &Catalog, walked: &[String], began: u64) {
+    fn forget_gone(&mut self, catalog: &Catalog, walked: &[String]) {
         let walked: std::collections::HashSet<&str> = walked.iter().map(String::as_str).collect();
         let newest = self
             .seen
@@ -181,10 +184,18 @@ impl Scanner {
             .max()
             .unwrap_or(0);
         self.seen.retain(|dir, _| walked.contains(dir.as_str()));
+        // A directory is gone by the word of the nearest one above it that was walked, as that was last listed.
+        let gone_since = |dir: &str| {
+            let mut above = dir;
+            while !above.is_empty() && !walked.contains(above) {
+                above = above.rsplit_once('/').map_or("", |(above, _)| above);
+            }
+            self.seen.get(above).map_or(0, |seen| seen.began)
+        };
         catalog.change(|state| {
             for dir in state.known_dirs() {
                 if !walked.contains(dir.as_str()) {
-                    state.remove_dir(&dir, newest, began);
+                    state.remove_dir(&dir, newest, gone_since(&dir));
                 }
             }
         });
