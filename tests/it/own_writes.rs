@@ -211,7 +211,7 @@ fn recordings_lists_what_has_ended_here() {
     assert!(mtime() > before);
     for _ in 0..2 {
         let tar = format!("{SID}.tar");
-        assert_eq!(case.names("recordings"), [tar.clone()]);
+        assert_eq!(case.names("recordings"), std::slice::from_ref(&tar));
         let recording = format!("recordings/{tar}");
         assert_eq!(
             case.read(&recording),
