@@ -2,11 +2,8 @@
 //!
 //! Each request first tries the view without waiting; what would wait for the share goes to the pool.
 
-use std::cell::Cell;
 use std::ffi::OsStr;
 use std::path::Path;
-use std::sync::Arc;
-
 use std::time::SystemTime;
 
 use fuser::{
@@ -16,59 +13,15 @@ use fuser::{
     TimeOrNow,
 };
 
-use crate::view::{Node, OpenMode, View, ViewError, Wait};
+use crate::view::OpenMode;
 
-use super::answers::{Ownership, Shared, now_ns, ttl};
+use super::answers::ttl;
 use super::errno::errno;
-use super::pool::Pool;
-use super::touch::Toucher;
-
-/// The file system that fuser calls.
-#[derive(Debug)]
-pub struct AuditFs {
-    shared: Arc<Shared>,
-    pool: Pool,
-}
-
-thread_local! {
-    /// Fresh memory for every read would cost more than the read.
-    static READ_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
+use super::requests::AuditFs;
 
 const MAX_WRITE: u32 = 1 << 20;
 const MAX_BACKGROUND: u16 = 64;
 const READAHEAD_BYTES: u32 = 1 << 20;
-
-impl AuditFs {
-    /// The file system over `view`.
-    pub fn new(view: Arc<View>, owner: Ownership, pool: Pool, toucher: Arc<Toucher>) -> Self {
-        AuditFs {
-            shared: Arc::new(Shared::new(view, owner, toucher)),
-            pool,
-        }
-    }
-
-    /// Answers `work` from memory if it can, else in the pool.
-    fn answer<R: Send + 'static, T: 'static>(
-        &self,
-        reply: R,
-        work: impl Fn(&Shared, Wait) -> Result<T, ViewError> + Send + 'static,
-        send: impl FnOnce(R, Result<T, Errno>) + Send + 'static,
-    ) {
-        match work(&self.shared, Wait::Never) {
-            Err(ViewError::WouldBlock) => {
-                let shared = self.shared.clone();
-                self.pool.run(move || {
-                    send(
-                        reply,
-                        work(&shared, Wait::Share).map_err(|error| errno(&error)),
-                    )
-                });
-            }
-            other => send(reply, other.map_err(|error| errno(&error))),
-        }
-    }
-}
 
 impl Filesystem for AuditFs {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
@@ -91,24 +44,10 @@ impl Filesystem for AuditFs {
     }
 
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        let Some(name) = name.to_str().map(str::to_owned) else {
-            return reply.error(Errno::ENOENT);
-        };
-        let shared = self.shared.clone();
-        self.answer(
-            reply,
-            move |shared, wait| {
-                let node = shared.view.lookup(&shared.view.node(parent.0)?, &name)?;
-                if !shared.is_shown(&node) {
-                    return Err(ViewError::NotFound);
-                }
-                shared.view.attr(&node, wait, now_ns())
-            },
-            move |reply, found| match found {
-                Ok(attr) => reply.entry(&ttl(attr.ttl), &shared.file_attr(&attr), Generation(0)),
-                Err(error) => reply.error(error),
-            },
-        );
+        match name.to_str() {
+            Some(name) => self.look_up(parent, name.to_owned(), reply),
+            None => reply.error(Errno::ENOENT),
+        }
     }
 
     fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
@@ -144,13 +83,12 @@ impl Filesystem for AuditFs {
     ) {
         let nothing_else =
             (mode, uid, gid, size, atime.is_some()) == (None, None, None, None, false);
-        if !(nothing_else && mtime == Some(TimeOrNow::Now) && self.shared.is_wake(req)) {
+        if !self.is_touch(req, nothing_else && mtime == Some(TimeOrNow::Now)) {
             return reply.error(Errno::EROFS);
         }
         self.getattr(req, ino, fh, reply);
     }
 
-    /// The touch helper announces a day: it is there already, and from now on everybody sees it.
     fn mkdir(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, _: u32, reply: ReplyEntry) {
         reply.error(Errno::EROFS);
     }
@@ -197,13 +135,8 @@ impl Filesystem for AuditFs {
         if !self.shared.is_wake(req) {
             return reply.error(Errno::EROFS);
         }
-        let view = &self.shared.view;
-        let found = name.to_str().ok_or(ViewError::NotFound);
-        let found = found.and_then(|name| view.lookup(&view.node(parent.0)?, name));
-        match found {
-            Ok(Node::Day(day)) => self.shared.announced.show(day),
-            Ok(_) => return reply.error(Errno::EEXIST),
-            Err(error) => return reply.error(errno(&error)),
+        if let Err(error) = self.announce(parent, name.to_str()) {
+            return reply.error(error);
         }
         self.lookup(req, parent, name, reply);
     }
@@ -252,24 +185,7 @@ impl Filesystem for AuditFs {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        let shared = self.shared.clone();
-        self.pool.run(move || {
-            let mut bytes = READ_BUFFER.take();
-            bytes.clear();
-            let read = match shared.made(fh) {
-                Some(made) => made.read(offset, size.into(), &mut bytes),
-                None => shared.view.node(ino.0).and_then(|node| {
-                    shared
-                        .view
-                        .read(&node, offset, size.into(), now_ns(), &mut bytes)
-                }),
-            };
-            match read {
-                Ok(()) => reply.data(&bytes),
-                Err(error) => reply.error(errno(&error)),
-            }
-            READ_BUFFER.set(bytes);
-        });
+        self.read_file(ino, fh, offset, size, reply);
     }
 
     fn release(
@@ -332,23 +248,7 @@ impl Filesystem for AuditFs {
     }
 
     fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
-        let shared = self.shared.clone();
-        self.pool.run(move || match shared.view.space_bytes() {
-            Ok((total, free, available)) => {
-                let files = shared.view.dir().catalog().sessions_count() as u64;
-                reply.statfs(
-                    total / 4096,
-                    free / 4096,
-                    available / 4096,
-                    files,
-                    0,
-                    4096,
-                    255,
-                    4096,
-                );
-            }
-            Err(error) => reply.error(errno(&error)),
-        });
+        self.tell_space(reply);
     }
 
     fn lseek(
@@ -360,24 +260,6 @@ impl Filesystem for AuditFs {
         whence: i32,
         reply: ReplyLseek,
     ) {
-        let hole = match whence {
-            libc::SEEK_DATA => false,
-            libc::SEEK_HOLE => true,
-            _ => return reply.error(Errno::EINVAL),
-        };
-        let Ok(from) = u64::try_from(offset) else {
-            return reply.error(Errno::ENXIO);
-        };
-        let shared = self.shared.clone();
-        self.pool.run(move || {
-            let found = shared
-                .view
-                .node(ino.0)
-                .and_then(|node: Node| shared.view.seek(&node, from, hole, now_ns()));
-            match found {
-                Ok(at) => reply.offset(i64::try_from(at).unwrap_or(i64::MAX)),
-                Err(error) => reply.error(errno(&error)),
-            }
-        });
+        self.seek(ino, offset, whence, reply);
     }
 }

@@ -12,6 +12,7 @@ mod keeper;
 mod mount_error;
 mod mount_table;
 mod pool;
+mod requests;
 mod serve;
 mod sys;
 mod touch;

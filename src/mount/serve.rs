@@ -11,11 +11,11 @@ use crate::event::Day;
 use crate::view::{BatchTime, Changes, Node, SessionPart, View};
 
 use super::answers::{Ownership, now_ns};
-use super::fs::AuditFs;
 use super::keeper::Cord;
 use super::mount_error::MountError;
 use super::mount_table::find_mount;
 use super::pool::Pool;
+use super::requests::AuditFs;
 use super::touch::Toucher;
 
 const FUSE_THREADS: usize = 2;

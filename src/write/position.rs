@@ -1,7 +1,7 @@
 //! Where a session goes on: the next `ei`, `ci` and offset, and what the next `ms` counts from.
 
 use crate::event::{EventIndex, EventName, EventTime, StreamOffset};
-use crate::format::{PrintLine, SessionLine};
+use crate::format::{PrintLine, SessionLine, read_session_line};
 
 /// The end of what is recorded of a session, by all servers that have a part of it. The default is the beginning of a
 /// session. Bytes of the stream count where a print event covers them, not where a chunks file holds them: a server may
@@ -67,6 +67,13 @@ impl SessionPosition {
         }
     }
 
+    /// Goes past one line of a merged session, given without its newline; what is no event is passed over.
+    pub fn pass_line(&mut self, line: &[u8]) {
+        if let Some(line) = read_session_line(line) {
+            self.pass(&line);
+        }
+    }
+
     /// The later of both in everything.
     pub fn join(&mut self, other: &SessionPosition) {
         if other.next_offset > self.next_offset || self.last_print.is_none() {
@@ -118,7 +125,6 @@ impl SessionPosition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::read_session_line;
 
     fn after(lines: &[&str]) -> SessionPosition {
         let mut position = SessionPosition::default();

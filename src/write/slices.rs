@@ -65,6 +65,19 @@ pub fn post_session_slice(
     now: EventTime,
     make_uid: &mut dyn FnMut() -> String,
 ) -> Result<Posted, WriteError> {
+    post_slice_to(slice, session, now, make_uid, &mut |events| {
+        log.append_from_nodes(events, now)
+    })
+}
+
+/// The same, with the daily log as a function: it is needed only at the end.
+pub(super) fn post_slice_to(
+    slice: &SessionSlice,
+    session: Option<&mut DiskSessionLogger>,
+    now: EventTime,
+    make_uid: &mut dyn FnMut() -> String,
+    emit: &mut dyn FnMut(&[EventFields]) -> Result<(), WriteError>,
+) -> Result<Posted, WriteError> {
     let (_, sid) = check_slice(slice)?;
     let mut events = Vec::new();
     for chunk in slice.chunks.iter().filter(|chunk| !chunk.is_print()) {
@@ -84,7 +97,7 @@ pub fn post_session_slice(
             repeated: 0,
         },
     };
-    log.append_from_nodes(&events, now)?;
+    emit(&events)?;
     Ok(posted)
 }
 
