@@ -10,7 +10,7 @@ pub use daily::{
 };
 pub use daily_name::DailyName;
 pub use damage::{Damage, Wound};
-pub use events::{PrintFields, PrintLine, SessionLine, print_line, read_session_line};
+pub use events::{PrintFields, SessionLine, print_line, read_session_line};
 pub use gzip::{SinkFull, UnpackSink, Unpacker, is_gzip};
 pub use index::{IndexLine, read_index};
 pub use name::{DataKind, SessionFileName};
