@@ -3,6 +3,8 @@
 mod conformance;
 mod edges;
 mod fixtures;
+mod forwarding;
+mod writing;
 
 use std::path::Path;
 use std::sync::Arc;
