@@ -7,10 +7,8 @@ use crate::event::{EventName, SessionChunk, SessionSlice};
 use crate::log::{DiscardAuditLog, ForwardRecorder, Forwarder, ForwarderConfig};
 use crate::write::{Compression, Making, OwnDirectory, SyncPolicy};
 
-use super::writing::{Servers, session_events, slice, stream};
+use super::servers::{SID, Servers, session_events, slice, stream};
 use super::*;
-
-const SID: &str = "74a5fc01-4d00-11e8-aee2-0242ac0a0001";
 
 /// A log that fails while it is told to, and keeps what it was given.
 #[derive(Default)]

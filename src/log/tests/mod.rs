@@ -4,6 +4,7 @@ mod conformance;
 mod edges;
 mod fixtures;
 mod forwarding;
+mod servers;
 mod writing;
 
 use std::path::Path;
