@@ -12,6 +12,7 @@ mod open;
 mod resolve;
 mod status;
 mod texts;
+mod today;
 mod tree;
 mod view_error;
 
