@@ -109,7 +109,11 @@ impl WriteArgs {
             let line = text.lines().next().unwrap_or("");
             anyhow::anyhow!("-o {option}: {}", line.trim_start_matches("error: "))
         })?;
+        // An update sets flags that are not among the matches back.
+        let (no_record_sessions, break_lock) = (self.no_record_sessions, self.break_lock);
         self.update_from_arg_matches(&matches)?;
+        self.no_record_sessions |= no_record_sessions;
+        self.break_lock |= break_lock;
         Ok(true)
     }
 
