@@ -69,6 +69,7 @@ pub fn run_worker(args: &MountArgs, mountpoint: &Path, source: &Path) -> anyhow:
         let WritePlan {
             recorder, making, ..
         } = mount_options.writing.plan(source)?;
+        view.write_as(recorder.server_id.clone());
         let root = cord.source.try_clone().context("the audit directory")?;
         let writer = Arc::new(Writer::new(root, view, WriterOptions { recorder, making }));
         // A worker that is told to end before this has nothing to finish.

@@ -79,11 +79,16 @@ impl AuditFs {
     }
 
     /// The errno of what nobody may do: EROFS where nothing is written, else EPERM.
-    pub(super) fn refuse(&self, request: &Request, ino: INodeNo) -> Errno {
-        match &self.desk {
-            None => Errno::EROFS,
-            Some(desk) => desk.tell(&desk.place(ino), request.into(), &Refused::OnlyAdded),
+    pub(super) fn refuse(&self, request: &Request, ino: INodeNo, name: Option<&OsStr>) -> Errno {
+        let Some(desk) = &self.desk else {
+            return Errno::EROFS;
+        };
+        let mut place = desk.place(ino);
+        if let Some(name) = name {
+            let name = name.to_string_lossy();
+            place = format!("{}/{name}", place.trim_end_matches('/'));
         }
+        desk.tell(&place, request.into(), &Refused::OnlyAdded)
     }
 
     /// A directory is made: a session.

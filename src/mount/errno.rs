@@ -40,7 +40,6 @@ pub fn refused_errno(refused: &Refused) -> Errno {
         Refused::OnlyAdded => Errno::EPERM,
         Refused::BadName { .. } => Errno::EINVAL,
         Refused::Exists => Errno::EEXIST,
-        Refused::TooManySessions(_) => Errno::ENOSPC,
         Refused::Resent => Errno::EIO,
         Refused::UploadLost => Errno::EIO,
         Refused::Spool(source) => io_errno(source),

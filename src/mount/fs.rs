@@ -118,33 +118,33 @@ impl Filesystem for AuditFs {
         self.create_file(req, parent, name, reply);
     }
 
-    fn unlink(&self, req: &Request, parent: INodeNo, _: &OsStr, reply: ReplyEmpty) {
-        reply.error(self.refuse(req, parent));
+    fn unlink(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        reply.error(self.refuse(req, parent, Some(name)));
     }
 
-    fn rmdir(&self, req: &Request, parent: INodeNo, _: &OsStr, reply: ReplyEmpty) {
-        reply.error(self.refuse(req, parent));
+    fn rmdir(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        reply.error(self.refuse(req, parent, Some(name)));
     }
 
-    fn symlink(&self, req: &Request, parent: INodeNo, _: &OsStr, _: &Path, reply: ReplyEntry) {
-        reply.error(self.refuse(req, parent));
+    fn symlink(&self, req: &Request, parent: INodeNo, name: &OsStr, _: &Path, reply: ReplyEntry) {
+        reply.error(self.refuse(req, parent, Some(name)));
     }
 
     fn rename(
         &self,
         req: &Request,
         parent: INodeNo,
-        _: &OsStr,
+        name: &OsStr,
         _: INodeNo,
         _: &OsStr,
         _: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        reply.error(self.refuse(req, parent));
+        reply.error(self.refuse(req, parent, Some(name)));
     }
 
     fn link(&self, req: &Request, ino: INodeNo, _: INodeNo, _: &OsStr, reply: ReplyEntry) {
-        reply.error(self.refuse(req, ino));
+        reply.error(self.refuse(req, ino, None));
     }
 
     fn setxattr(
@@ -157,7 +157,7 @@ impl Filesystem for AuditFs {
         _: u32,
         reply: ReplyEmpty,
     ) {
-        reply.error(self.refuse(req, ino));
+        reply.error(self.refuse(req, ino, None));
     }
 
     fn fallocate(
@@ -170,7 +170,7 @@ impl Filesystem for AuditFs {
         _: i32,
         reply: ReplyEmpty,
     ) {
-        reply.error(self.refuse(req, ino));
+        reply.error(self.refuse(req, ino, None));
     }
 
     fn mknod(
@@ -184,7 +184,7 @@ impl Filesystem for AuditFs {
         reply: ReplyEntry,
     ) {
         if !self.shared.is_wake(req) {
-            return reply.error(self.refuse(req, parent));
+            return reply.error(self.refuse(req, parent, Some(name)));
         }
         if let Err(error) = self.announce(parent, name.to_str()) {
             return reply.error(error);

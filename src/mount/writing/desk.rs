@@ -100,6 +100,7 @@ impl Desk {
         }
         match self.shared.view.node(ino.0) {
             Ok(node) => match (Target::of(&self.shared.view, &node), node.fixed_path()) {
+                (_, Some(path)) if path.is_empty() => "/".to_owned(),
                 (_, Some(path)) => path,
                 (Ok(target), None) => target.path(),
                 (Err(_), None) => format!("inode {ino}"),
@@ -130,7 +131,7 @@ impl Desk {
         offset_bytes: u64,
         data: &[u8],
     ) -> Result<u32, Refused> {
-        if let Some(upload) = self.uploads.by_ino(ino) {
+        if let Some(upload) = self.uploads.get(fh) {
             return upload.write(offset_bytes, data);
         }
         let recorder = self.writer.recorder()?;
@@ -140,6 +141,7 @@ impl Desk {
         if !handle.appends {
             self.check_offset(&recorder, ino, &handle.target, &state, offset_bytes, now)?;
         }
+        state.told = false;
         let failures = || failures_of(&recorder, &handle.target);
         state.failures_before.get_or_insert_with(failures);
         let taken = match &handle.target {
@@ -150,7 +152,9 @@ impl Desk {
             Target::Log | Target::SessionEvents(..) => {
                 take_lines(&recorder, &handle.target, &mut state.tail, data, now)
             }
-        }?;
+        };
+        self.show(&recorder, &handle.target, now);
+        let taken = taken?;
         if handle.durable {
             sync(&recorder, &handle.target)?;
         }
@@ -161,16 +165,14 @@ impl Desk {
 
     /// An unfinished line is told each time one of its descriptors is closed, but kept: others may be open.
     pub fn flush(&self, ino: INodeNo, fh: FileHandle) -> Result<(), Refused> {
-        if let Some(upload) = self.uploads.by_ino(ino) {
-            return upload.finish(&*self.writer.recorder()?);
-        }
-        if self.uploads.is_ino(ino) {
-            return Err(Refused::UploadLost);
+        if let Some(upload) = self.uploads.get(fh) {
+            return upload.finish(&*self.writer.recorder()?, &self.shared.view);
         }
         let Some(handle) = self.known(ino, fh) else {
-            return Ok(());
+            return self.target_of(ino).map(drop);
         };
-        let state = handle.state();
+        let mut state = handle.state();
+        state.told = state.tail.len() > 0;
         state.tail.is_finished()?;
         if let (Some(before), Ok(recorder)) = (state.failures_before, self.writer.recorder())
             && failures_of(&recorder, &handle.target) > before
@@ -182,24 +184,25 @@ impl Desk {
 
     /// The last descriptor is closed.
     pub fn release(&self, ino: INodeNo, fh: FileHandle) -> Result<(), Refused> {
-        if let Some(upload) = self.uploads.release(ino) {
+        if let Some(upload) = self.uploads.release(fh) {
             return upload.is_finished();
         }
         match self.known(ino, fh).and_then(|_| self.handles.take(fh)) {
-            Some(handle) => handle.state().tail.is_finished(),
-            None => Ok(()),
+            Some(handle) if !handle.state().told => handle.state().tail.is_finished(),
+            _ => Ok(()),
         }
     }
 
     /// fsync(2): what was acknowledged is durable, or it is told that it may not be.
     pub fn fsync(&self, ino: INodeNo, fh: FileHandle) -> Result<(), Refused> {
-        if let Some(upload) = self.uploads.by_ino(ino) {
+        if let Some(upload) = self.uploads.get(fh) {
             // It counts from its close on, and is durable then.
             return upload.is_intact();
         }
-        let node = self.shared.view.node(ino.0)?;
-        let Ok(target) = Target::of(&self.shared.view, &node) else {
-            return Ok(());
+        let target = match self.target_of(ino) {
+            // Nothing that is only read needs syncing.
+            Err(Refused::ReadOnly) => return Ok(()),
+            target => target?,
         };
         let recorder = self.writer.recorder()?;
         let handle = self.known(ino, fh);
@@ -223,8 +226,7 @@ impl Desk {
         if attr.kind != NodeKind::File {
             return Err(ViewError::IsDirectory.into());
         }
-        let node = self.shared.view.node(ino.0)?;
-        let target = Target::of(&self.shared.view, &node)?;
+        let target = self.target_of(ino)?;
         let now = EventTime::from_ns(now_ns());
         let end = || self.end_of(&target, now).unwrap_or(None);
         if attr.size == size_bytes || end() == Some(size_bytes) {
@@ -274,6 +276,21 @@ impl Desk {
         }
     }
 
+    /// What was written to a session is seen by the next who looks.
+    fn show(&self, recorder: &Recorder, target: &Target, now: EventTime) {
+        let (Target::Stream(ns, sid) | Target::SessionEvents(ns, sid)) = target else {
+            return;
+        };
+        let view = &self.shared.view;
+        let shown = match recorder.is_ended(ns, sid, now) {
+            Ok(true) => view.learn_session(ns, sid),
+            _ => view.wrote_session(ns, sid),
+        };
+        if let Err(error) = shown {
+            tracing::debug!(%sid, %error, "what was written is shown later");
+        }
+    }
+
     /// The handle of a write; one of an earlier worker is taken up.
     fn handle(
         &self,
@@ -284,12 +301,16 @@ impl Desk {
         if let Some(handle) = self.handles.get(fh) {
             return Ok(handle);
         }
-        if self.uploads.is_ino(ino) {
-            return Err(Refused::UploadLost);
-        }
-        let node = self.shared.view.node(ino.0)?;
-        let target = Target::of(&self.shared.view, &node)?;
+        let target = self.target_of(ino)?;
         Ok(self.handles.put(fh, Handle::new(target, flags)))
+    }
+
+    /// What a file is that somebody has open. One that is no file, or a recording, was an upload to a worker before this.
+    fn target_of(&self, ino: INodeNo) -> Result<Target, Refused> {
+        match self.shared.view.node(ino.0) {
+            Err(ViewError::NotFound) | Ok(Node::Recording(_)) => Err(Refused::UploadLost),
+            node => Target::of(&self.shared.view, &node?),
+        }
     }
 
     /// The handle, if anything is known of it.
@@ -325,7 +346,8 @@ fn sync(recorder: &Recorder, target: &Target) -> Result<(), WriteError> {
     }
 }
 
-fn upload_attr(ino: INodeNo, size: u64) -> Attr {
+/// Attributes of an upload of so many bytes.
+pub(super) fn upload_attr(ino: INodeNo, size: u64) -> Attr {
     Attr {
         ino: ino.0,
         kind: NodeKind::File,
@@ -334,9 +356,4 @@ fn upload_attr(ino: INodeNo, size: u64) -> Attr {
         nlink: 1,
         ttl: Ttl::Unknown,
     }
-}
-
-/// Whether this is the directory that takes recordings.
-pub(super) fn takes_recordings(node: &Node) -> bool {
-    node.fixed_path().as_deref() == Some("recordings")
 }

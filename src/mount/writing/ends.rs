@@ -4,12 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use crate::event::{Namespace, SessionId};
-use crate::view::{DiskError, Node, SessionPart, View, ViewError};
+use crate::view::{DiskError, View, ViewError};
 use crate::write::{SessionEnds, SessionPosition};
 
 use crate::mount::now_ns;
-
-const READ_BYTES: u64 = 1 << 20;
 
 /// See the module text.
 #[derive(Debug)]
@@ -35,34 +33,10 @@ impl ViewEnds {
         for error in catalog.refresh() {
             tracing::debug!(%error, %sid, "taking up a session without this");
         }
-        let Some(no) = catalog.find(namespace, sid.as_str()) else {
-            return Ok(position);
-        };
-        let node = Node::SessionFile(no, SessionPart::Events);
-        let (mut bytes, mut offset_bytes) = (Vec::new(), 0);
-        loop {
-            let before = bytes.len();
-            let read = self
-                .view
-                .read(&node, offset_bytes, READ_BYTES, now_ns(), &mut bytes);
-            match read {
-                Err(ViewError::NotFound) => break,
-                read => read?,
-            }
-            let read_bytes = (bytes.len() - before) as u64;
-            if read_bytes == 0 {
-                break;
-            }
-            offset_bytes += read_bytes;
-            let mut from = 0;
-            for end in memchr::memchr_iter(b'\n', &bytes) {
-                position.pass_line(bytes.get(from..end).unwrap_or_default());
-                from = end + 1;
-            }
-            bytes.drain(..from);
-        }
-        let session = self.view.sessions().open(no, now_ns())?;
-        position.ended |= session.is_some_and(|session| session.is_completed());
+        let recorded = self
+            .view
+            .each_session_event(namespace, sid, now_ns(), |line| position.pass(line))?;
+        position.ended |= recorded.completed;
         Ok(position)
     }
 }

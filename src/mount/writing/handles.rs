@@ -38,6 +38,8 @@ pub struct HandleState {
     pub next_offset_bytes: Option<u64>,
     /// How many failures there had been before its first write that is not fsynced.
     pub failures_before: Option<u64>,
+    /// A close has been told of the unfinished line.
+    pub told: bool,
 }
 
 impl Handle {

@@ -2,7 +2,7 @@
 
 use crate::event::Day;
 use crate::view::ViewError;
-use crate::write::{RecordingError, RefusedLine, TooManySessions, WriteError};
+use crate::write::{RecordingError, RefusedLine, WriteError};
 
 /// See the module text.
 #[derive(Debug, thiserror::Error)]
@@ -56,9 +56,6 @@ pub enum Refused {
     /// It is there already. Errno: EEXIST.
     #[error("it is there already")]
     Exists,
-    /// The memory for sessions without a file is full. Errno: ENOSPC.
-    #[error(transparent)]
-    TooManySessions(#[from] TooManySessions),
     /// A dead worker had this request; it may have done what was asked. Errno: EIO.
     #[error("an earlier worker may have done this before it died")]
     Resent,

@@ -9,31 +9,29 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fuser::INodeNo;
+use fuser::{FileHandle, INodeNo};
 
 use crate::event::{Namespace, SessionId};
-use crate::mount::now_ns;
+use crate::view::View;
 use crate::write::{Recorder, RecordingError};
 
 use super::refused::Refused;
-
-/// Inode numbers of uploads end so; those of the view end in 0 to 14.
-const UPLOAD_INO: u64 = 0xf;
 
 /// All that are under way.
 #[derive(Debug)]
 pub struct Uploads {
     state_dir: PathBuf,
-    next: AtomicU64,
+    /// By file handle.
     open: Mutex<HashMap<u64, Arc<Upload>>>,
 }
 
 /// One recording.
 #[derive(Debug)]
 pub struct Upload {
+    /// The number it has, and will have when it is stored.
+    pub ino: INodeNo,
     namespace: Namespace,
     sid: SessionId,
     state: Mutex<UploadState>,
@@ -45,6 +43,8 @@ struct UploadState {
     /// Bytes came since it was checked last.
     unchecked: bool,
     stored: bool,
+    /// A close has been told why it is refused.
+    told: bool,
     /// A write of the temporary file failed.
     broken: bool,
 }
@@ -54,46 +54,49 @@ impl Uploads {
     pub fn new(state_dir: PathBuf) -> Self {
         Uploads {
             state_dir,
-            // Not the numbers of an earlier worker.
-            next: AtomicU64::new(now_ns().unsigned_abs()),
             open: Mutex::default(),
         }
     }
 
-    /// Begins one. Gives its inode number.
-    pub fn begin(&self, namespace: Namespace, sid: SessionId) -> Result<INodeNo, Refused> {
+    /// Begins one.
+    pub fn begin(
+        &self,
+        fh: FileHandle,
+        ino: INodeNo,
+        namespace: Namespace,
+        sid: SessionId,
+    ) -> Result<(), Refused> {
         let file = tempfile::tempfile_in(&self.state_dir).map_err(Refused::Spool)?;
         let upload = Upload {
+            ino,
             namespace,
             sid,
             state: Mutex::new(UploadState {
                 file,
                 unchecked: false,
                 stored: false,
+                told: false,
                 broken: false,
             }),
         };
-        let ino = self.next.fetch_add(0x10, Ordering::Relaxed) << 4 | UPLOAD_INO;
-        self.lock().insert(ino, Arc::new(upload));
-        Ok(INodeNo(ino))
+        self.lock().insert(fh.0, Arc::new(upload));
+        Ok(())
     }
 
-    /// The one with this number.
+    /// The one open as this handle.
+    pub fn get(&self, fh: FileHandle) -> Option<Arc<Upload>> {
+        self.lock().get(&fh.0).cloned()
+    }
+
+    /// One that has this inode number.
     pub fn by_ino(&self, ino: INodeNo) -> Option<Arc<Upload>> {
-        if !self.is_ino(ino) {
-            return None;
-        }
-        self.lock().get(&ino.0).cloned()
-    }
-
-    /// Whether the number is one of an upload, of this worker or an earlier one.
-    pub fn is_ino(&self, ino: INodeNo) -> bool {
-        ino.0 & 0xf == UPLOAD_INO
+        let open = self.lock();
+        open.values().find(|upload| upload.ino == ino).cloned()
     }
 
     /// The file is closed.
-    pub fn release(&self, ino: INodeNo) -> Option<Arc<Upload>> {
-        self.lock().remove(&ino.0)
+    pub fn release(&self, fh: FileHandle) -> Option<Arc<Upload>> {
+        self.lock().remove(&fh.0)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Upload>>> {
@@ -108,7 +111,7 @@ impl Upload {
         if state.stored {
             return Err(Refused::OnlyAdded);
         }
-        state.unchecked = true;
+        (state.unchecked, state.told) = (true, false);
         if let Err(error) = state.file.write_all_at(data, offset_bytes) {
             state.broken = true;
             return Err(Refused::Spool(error));
@@ -134,7 +137,7 @@ impl Upload {
     }
 
     /// Checks and stores it, unless that was done since the last byte came.
-    pub fn finish(&self, recorder: &Recorder) -> Result<(), Refused> {
+    pub fn finish(&self, recorder: &Recorder, view: &View) -> Result<(), Refused> {
         let mut state = self.state();
         if state.stored || !state.unchecked {
             return Ok(());
@@ -150,13 +153,17 @@ impl Upload {
         let stored = recorder.upload(&self.namespace, &self.sid, &mut file)?;
         tracing::info!(sid = %self.sid, files = stored.files.len(), bytes = stored.packed_bytes, "stored a recording");
         state.stored = true;
+        // It is stored, whether it can be listed now or later.
+        if let Err(error) = view.learn_session(&self.namespace, &self.sid) {
+            tracing::warn!(sid = %self.sid, %error, "a stored recording is listed later");
+        }
         Ok(())
     }
 
-    /// Whether it was stored, or nothing ever came.
+    /// Whether it was stored, or nothing ever came, or whoever closed it knows.
     pub fn is_finished(&self) -> Result<(), Refused> {
         let state = self.state();
-        if state.stored || !state.unchecked {
+        if state.stored || state.told || !state.unchecked {
             return Ok(());
         }
         let not_whole = "it was closed before it was a whole recording".to_owned();
@@ -173,7 +180,10 @@ impl Upload {
 
     /// For the log.
     pub fn path(&self) -> String {
-        format!("recordings/{}.tar", self.sid)
+        match self.namespace.is_default() {
+            true => format!("recordings/{}.tar", self.sid),
+            false => format!("namespaces/{}/recordings/{}.tar", self.namespace, self.sid),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, UploadState> {
