@@ -10,6 +10,7 @@ mod mount;
 mod mount_helper;
 mod mount_options;
 mod mount_worker;
+mod mount_writing;
 mod reload;
 mod search;
 mod source;

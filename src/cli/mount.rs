@@ -17,6 +17,7 @@ use crate::mount::{AttachOptions, KeeperOptions, attach, detach, find_mount, kee
 use super::Outcome;
 use super::mount_options::MountOptions;
 use super::mount_worker::{run_worker, start_logging};
+use super::mount_writing::{WriteArgs, WritePlan};
 use super::source::{ReadArgs, source_hash};
 use super::values::duration;
 
@@ -27,7 +28,8 @@ pub struct MountArgs {
     source: PathBuf,
     /// Where to mount; may be the audit directory itself.
     mountpoint: PathBuf,
-    /// Mount options, comma-separated: ro, allow_other, uid=N, gid=N, and those that mount(8) and fstab add.
+    /// Mount options, comma-separated: ro, rw, allow_other, uid=N, gid=N, those for writing below (server_id=UUID), and those
+    /// that mount(8) and fstab add.
     #[arg(short = 'o', value_name = "OPTS", action = clap::ArgAction::Append)]
     pub(super) options: Vec<String>,
     /// Stay in the foreground and log to standard error.
@@ -35,6 +37,8 @@ pub struct MountArgs {
     foreground: bool,
     #[command(flatten)]
     pub(super) read: ReadArgs,
+    #[command(flatten)]
+    pub(super) write: WriteArgs,
     /// How old a record must be before it is published in a day file; 0 publishes at once.
     #[arg(long, value_name = "D", default_value = "5s", value_parser = duration)]
     pub(super) settle: Duration,
@@ -74,6 +78,7 @@ struct Plan {
     source: PathBuf,
     options: MountOptions,
     state_dir: PathBuf,
+    writing: Option<WritePlan>,
 }
 
 /// Runs `auditfs mount`.
@@ -92,6 +97,9 @@ pub fn run(args: &MountArgs) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Clean);
     }
     let plan = plan(args)?;
+    if let Some(writing) = plan.writing.as_ref().filter(|_| !args.tell_ready) {
+        writing.try_lock(&plan.source)?;
+    }
     if args.foreground || args.tell_ready {
         let kept = run_keeper(args, &plan);
         if let (true, Err(error)) = (args.tell_ready, &kept) {
@@ -106,7 +114,7 @@ pub fn run(args: &MountArgs) -> anyhow::Result<Outcome> {
 }
 
 fn plan(args: &MountArgs) -> anyhow::Result<Plan> {
-    let mut options = MountOptions::parse(&args.options)?;
+    let mut options = MountOptions::parse(&args.options, &args.write)?;
     options.allow_other |= args.allow_other;
     if !std::fs::metadata(&args.source)
         .with_context(|| args.source.display().to_string())?
@@ -131,6 +139,10 @@ fn plan(args: &MountArgs) -> anyhow::Result<Plan> {
             mountpoint.display().to_string()
         ));
     }
+    let writing = match options.writable {
+        true => Some(options.writing.plan(&source)?),
+        false => None,
+    };
     let state_dir = match &args.state_dir {
         Some(dir) => dir.clone(),
         None => default_state_dir(&source)?,
@@ -149,6 +161,7 @@ fn plan(args: &MountArgs) -> anyhow::Result<Plan> {
         source,
         options,
         state_dir,
+        writing,
     })
 }
 
@@ -231,7 +244,7 @@ fn run_keeper(args: &MountArgs, plan: &Plan) -> anyhow::Result<()> {
     std::env::set_current_dir("/").context("/")?;
     let attach_options = AttachOptions {
         source: plan.source.display().to_string(),
-        read_only: true,
+        read_only: !plan.options.writable,
         allow_other: plan.options.allow_other,
     };
     // Not /proc/self/exe: a reload starts what is installed at the same path then.
@@ -247,6 +260,10 @@ fn run_keeper(args: &MountArgs, plan: &Plan) -> anyhow::Result<()> {
     ];
     for (name, value) in resolved {
         arguments.extend([name.into(), value.into()]);
+    }
+    if let Some(writing) = &plan.writing {
+        let server_id = writing.recorder.server_id.as_str();
+        arguments.extend(["--worker-server-id".into(), server_id.into()]);
     }
     let device = attach(&plan.mountpoint, &attach_options)?;
     let options = KeeperOptions {

@@ -8,11 +8,15 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use crate::event::EventTime;
-use crate::mount::{Cord, Ownership, ServeOptions, Toucher, batch_time, now_ns, serve};
+use crate::mount::{
+    Cord, Ownership, ServeOptions, Serving, Toucher, Writer, WriterOptions, batch_time, now_ns,
+    serve,
+};
 use crate::spool::{SpoolId, StateDir};
 
 use super::mount::MountArgs;
 use super::mount_options::MountOptions;
+use super::mount_writing::WritePlan;
 use super::source::{SpoolChoice, open_dir, raise_open_files, source_hash, view_of};
 
 /// How long a worker that is told to end finishes what it has begun.
@@ -24,7 +28,7 @@ const FINISHING: Duration = Duration::from_secs(2);
 /// One line that says what is wrong and what to do.
 pub fn run_worker(args: &MountArgs, mountpoint: &Path, source: &Path) -> anyhow::Result<()> {
     let cord = Cord::take()?;
-    let mut mount_options = MountOptions::parse(&args.options)?;
+    let mut mount_options = MountOptions::parse(&args.options, &args.write)?;
     mount_options.allow_other |= args.allow_other;
     raise_open_files();
     let state_dir = args.state_dir.clone().context("--state-dir")?;
@@ -70,12 +74,11 @@ pub fn run_worker(args: &MountArgs, mountpoint: &Path, source: &Path) -> anyhow:
         gid: mount_options
             .gid
             .unwrap_or_else(|| rustix::process::getegid().as_raw()),
-        file_mode: 0o440,
-        dir_mode: 0o550,
+        file_mode: if mount_options.writable { 0o640 } else { 0o440 },
+        dir_mode: if mount_options.writable { 0o750 } else { 0o550 },
     };
     let options = ServeOptions {
         mountpoint: mountpoint.to_owned(),
-        owner,
         settle: args.settle,
         poll: args.poll,
     };
@@ -89,7 +92,17 @@ pub fn run_worker(args: &MountArgs, mountpoint: &Path, source: &Path) -> anyhow:
             view.lost_its_keeper();
         }
     })?;
-    let service = serve(cord, view, Arc::new(toucher), &options)?;
+    let mut serving = Serving::new(view.clone(), owner, Arc::new(toucher));
+    if mount_options.writable {
+        let WritePlan {
+            recorder, making, ..
+        } = mount_options.writing.plan(source)?;
+        view.write_as(recorder.server_id.clone());
+        let root = cord.source.try_clone().context("the audit directory")?;
+        let writer = Arc::new(Writer::new(root, view, WriterOptions { recorder, making }));
+        serving.with_writer(writer, state_dir);
+    }
+    let service = serve(cord, serving, &options)?;
     tracing::info!(source = %source.display(), mountpoint = %mountpoint.display(), "serving");
     drop(finisher.set(Box::new(service.finisher())));
     service.join()?;

@@ -14,7 +14,7 @@ use super::scan::{self, Scanner};
 use super::table::FileRef;
 
 /// Names copied out of the catalog at a time.
-const LISTED_AT_ONCE: usize = 512;
+pub(super) const LISTED_AT_ONCE: usize = 512;
 
 /// Number of a session; never used again for another one.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -73,8 +73,17 @@ impl Catalog {
 
     /// Lists what may have changed. Where a listing fails, what was known stays. Gives the failures.
     pub fn refresh(&self) -> Vec<super::DiskError> {
+        self.refresh_with(false)
+    }
+
+    /// The same, and what has changed is listed however short ago it was listed before, and however long that took.
+    pub fn refresh_at_once(&self) -> Vec<super::DiskError> {
+        self.refresh_with(true)
+    }
+
+    fn refresh_with(&self, at_once: bool) -> Vec<super::DiskError> {
         let mut scanner = self.scanner.lock().unwrap_or_else(PoisonError::into_inner);
-        let errors = scanner.refresh(self);
+        let errors = scanner.refresh(self, at_once);
         self.change(|state| state.refreshed = true);
         errors
     }
@@ -154,12 +163,12 @@ impl Catalog {
         }
     }
 
-    /// Namespaces that have sessions.
+    /// Namespaces that have sessions, or were made.
     pub fn namespaces(&self) -> Vec<Namespace> {
         self.read()
             .namespaces
             .iter()
-            .filter(|(_, ns)| ns.live > 0)
+            .filter(|(_, ns)| ns.live > 0 || ns.made)
             .map(|(name, _)| name.clone())
             .collect()
     }
@@ -190,6 +199,7 @@ impl Catalog {
         for (at, table) in state.tables.iter().enumerate() {
             table.files_of(no, FolderNo(at as u16), &sid, &mut files);
         }
+        state.own.files_of(no, &sid, &mut files);
         files.sort_by_cached_key(|file| {
             let origin = state
                 .folders
@@ -197,6 +207,8 @@ impl Catalog {
                 .map(|folder| folder.origin.as_str().to_owned());
             (origin, file.name.to_file_name())
         });
+        // A listing may have told meanwhile what was learned.
+        files.dedup();
         files
     }
 
@@ -244,7 +256,7 @@ impl Catalog {
         change(&mut self.state.write().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, State> {
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

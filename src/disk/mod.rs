@@ -12,6 +12,7 @@ mod disk_error;
 mod folder;
 mod lane;
 mod lanes;
+mod own_names;
 mod packed;
 mod scan;
 mod share;

@@ -2,73 +2,27 @@
 //!
 //! Each request first tries the view without waiting; what would wait for the share goes to the pool.
 
-use std::cell::Cell;
 use std::ffi::OsStr;
 use std::path::Path;
-use std::sync::Arc;
-
 use std::time::SystemTime;
 
 use fuser::{
     BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
-    KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyData, ReplyDirectory,
-    ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, Request,
-    TimeOrNow,
+    KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
+    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs,
+    ReplyWrite, Request, TimeOrNow, WriteFlags,
 };
 
-use crate::view::{Node, OpenMode, View, ViewError, Wait};
+use crate::view::OpenMode;
 
-use super::answers::{Ownership, Shared, now_ns, ttl};
+use super::answers::ttl;
 use super::errno::errno;
-use super::pool::Pool;
-use super::touch::Toucher;
-
-/// The file system that fuser calls.
-#[derive(Debug)]
-pub struct AuditFs {
-    shared: Arc<Shared>,
-    pool: Pool,
-}
-
-thread_local! {
-    /// Fresh memory for every read would cost more than the read.
-    static READ_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
+use super::requests::AuditFs;
+use super::writing::Desk;
 
 const MAX_WRITE: u32 = 1 << 20;
 const MAX_BACKGROUND: u16 = 64;
 const READAHEAD_BYTES: u32 = 1 << 20;
-
-impl AuditFs {
-    /// The file system over `view`.
-    pub fn new(view: Arc<View>, owner: Ownership, pool: Pool, toucher: Arc<Toucher>) -> Self {
-        AuditFs {
-            shared: Arc::new(Shared::new(view, owner, toucher)),
-            pool,
-        }
-    }
-
-    /// Answers `work` from memory if it can, else in the pool.
-    fn answer<R: Send + 'static, T: 'static>(
-        &self,
-        reply: R,
-        work: impl Fn(&Shared, Wait) -> Result<T, ViewError> + Send + 'static,
-        send: impl FnOnce(R, Result<T, Errno>) + Send + 'static,
-    ) {
-        match work(&self.shared, Wait::Never) {
-            Err(ViewError::WouldBlock) => {
-                let shared = self.shared.clone();
-                self.pool.run(move || {
-                    send(
-                        reply,
-                        work(&shared, Wait::Share).map_err(|error| errno(&error)),
-                    )
-                });
-            }
-            other => send(reply, other.map_err(|error| errno(&error))),
-        }
-    }
-}
 
 impl Filesystem for AuditFs {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
@@ -91,28 +45,17 @@ impl Filesystem for AuditFs {
     }
 
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        let Some(name) = name.to_str().map(str::to_owned) else {
-            return reply.error(Errno::ENOENT);
-        };
-        let shared = self.shared.clone();
-        self.answer(
-            reply,
-            move |shared, wait| {
-                let node = shared.view.lookup(&shared.view.node(parent.0)?, &name)?;
-                if !shared.is_shown(&node) {
-                    return Err(ViewError::NotFound);
-                }
-                shared.view.attr(&node, wait, now_ns())
-            },
-            move |reply, found| match found {
-                Ok(attr) => reply.entry(&ttl(attr.ttl), &shared.file_attr(&attr), Generation(0)),
-                Err(error) => reply.error(error),
-            },
-        );
+        match name.to_str() {
+            Some(name) => self.look_up(parent, name.to_owned(), reply),
+            None => reply.error(Errno::ENOENT),
+        }
     }
 
     fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
         let shared = self.shared.clone();
+        if let Some(attr) = self.upload_attr(ino) {
+            return reply.attr(&ttl(attr.ttl), &shared.file_attr(&attr));
+        }
         self.answer(
             reply,
             move |shared, wait| shared.attr(ino, wait),
@@ -123,7 +66,7 @@ impl Filesystem for AuditFs {
         );
     }
 
-    /// Only the touch helper changes anything, and only so: mtime is now.
+    /// The touch helper wakes watchers: mtime is now, and nothing else.
     fn setattr(
         &self,
         req: &Request,
@@ -144,44 +87,90 @@ impl Filesystem for AuditFs {
     ) {
         let nothing_else =
             (mode, uid, gid, size, atime.is_some()) == (None, None, None, None, false);
-        if !(nothing_else && mtime == Some(TimeOrNow::Now) && self.shared.is_wake(req)) {
-            return reply.error(Errno::EROFS);
+        if self.is_touch(req, nothing_else && mtime == Some(TimeOrNow::Now)) {
+            return self.getattr(req, ino, fh, reply);
         }
-        self.getattr(req, ino, fh, reply);
+        self.set_attributes(req, ino, size, reply);
     }
 
-    /// The touch helper announces a day: it is there already, and from now on everybody sees it.
-    fn mkdir(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, _: u32, reply: ReplyEntry) {
-        reply.error(Errno::EROFS);
+    fn mkdir(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        reply: ReplyEntry,
+    ) {
+        self.make_directory(req, parent, name, reply);
     }
 
-    fn unlink(&self, _: &Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
-        reply.error(Errno::EROFS);
+    fn create(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        _flags: i32,
+        reply: ReplyCreate,
+    ) {
+        self.create_file(req, parent, name, reply);
     }
 
-    fn rmdir(&self, _: &Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
-        reply.error(Errno::EROFS);
+    fn unlink(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        reply.error(self.refuse(req, parent, Some(name)));
     }
 
-    fn symlink(&self, _: &Request, _: INodeNo, _: &OsStr, _: &Path, reply: ReplyEntry) {
-        reply.error(Errno::EROFS);
+    fn rmdir(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        reply.error(self.refuse(req, parent, Some(name)));
+    }
+
+    fn symlink(&self, req: &Request, parent: INodeNo, name: &OsStr, _: &Path, reply: ReplyEntry) {
+        reply.error(self.refuse(req, parent, Some(name)));
     }
 
     fn rename(
         &self,
-        _: &Request,
-        _: INodeNo,
-        _: &OsStr,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
         _: INodeNo,
         _: &OsStr,
         _: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        reply.error(Errno::EROFS);
+        reply.error(self.refuse(req, parent, Some(name)));
     }
 
-    fn link(&self, _: &Request, _: INodeNo, _: INodeNo, _: &OsStr, reply: ReplyEntry) {
-        reply.error(Errno::EROFS);
+    fn link(&self, req: &Request, ino: INodeNo, _: INodeNo, _: &OsStr, reply: ReplyEntry) {
+        reply.error(self.refuse(req, ino, None));
+    }
+
+    fn setxattr(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        _: &OsStr,
+        _: &[u8],
+        _: i32,
+        _: u32,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(self.refuse(req, ino, None));
+    }
+
+    fn fallocate(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        _: FileHandle,
+        _: u64,
+        _: u64,
+        _: i32,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(self.refuse(req, ino, None));
     }
 
     fn mknod(
@@ -195,20 +184,18 @@ impl Filesystem for AuditFs {
         reply: ReplyEntry,
     ) {
         if !self.shared.is_wake(req) {
-            return reply.error(Errno::EROFS);
+            return reply.error(self.refuse(req, parent, Some(name)));
         }
-        let view = &self.shared.view;
-        let found = name.to_str().ok_or(ViewError::NotFound);
-        let found = found.and_then(|name| view.lookup(&view.node(parent.0)?, name));
-        match found {
-            Ok(Node::Day(day)) => self.shared.announced.show(day),
-            Ok(_) => return reply.error(Errno::EEXIST),
-            Err(error) => return reply.error(errno(&error)),
+        if let Err(error) = self.announce(parent, name.to_str()) {
+            return reply.error(error);
         }
         self.lookup(req, parent, name, reply);
     }
 
     fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
+        if let Some(desk) = &self.desk {
+            desk.keep_today();
+        }
         match self
             .shared
             .view
@@ -220,9 +207,18 @@ impl Filesystem for AuditFs {
         }
     }
 
-    fn open(&self, _req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+    fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         if flags.acc_mode() != fuser::OpenAccMode::O_RDONLY {
-            return reply.error(Errno::EROFS);
+            return self.repeatable(
+                req,
+                ino,
+                reply,
+                move |desk| desk.open(ino, flags),
+                |reply, opened| match opened {
+                    Ok(fh) => reply.opened(fh, FopenFlags::FOPEN_DIRECT_IO),
+                    Err(error) => reply.error(error),
+                },
+            );
         }
         let shared = self.shared.clone();
         self.answer(
@@ -252,38 +248,69 @@ impl Filesystem for AuditFs {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        let shared = self.shared.clone();
-        self.pool.run(move || {
-            let mut bytes = READ_BUFFER.take();
-            bytes.clear();
-            let read = match shared.made(fh) {
-                Some(made) => made.read(offset, size.into(), &mut bytes),
-                None => shared.view.node(ino.0).and_then(|node| {
-                    shared
-                        .view
-                        .read(&node, offset, size.into(), now_ns(), &mut bytes)
-                }),
-            };
-            match read {
-                Ok(()) => reply.data(&bytes),
-                Err(error) => reply.error(errno(&error)),
-            }
-            READ_BUFFER.set(bytes);
-        });
+        self.read_file(ino, fh, offset, size, reply);
+    }
+
+    fn write(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        data: &[u8],
+        _write_flags: WriteFlags,
+        flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        let data = data.to_vec();
+        self.change(
+            req,
+            ino,
+            reply,
+            move |desk| desk.write(ino, fh, flags, offset, &data),
+            |reply, taken| match taken {
+                Ok(bytes) => reply.written(bytes),
+                Err(error) => reply.error(error),
+            },
+        );
+    }
+
+    fn flush(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        _lock_owner: LockOwner,
+        reply: ReplyEmpty,
+    ) {
+        self.repeatable(req, ino, reply, move |desk| desk.flush(ino, fh), send_empty);
+    }
+
+    fn fsync(&self, req: &Request, ino: INodeNo, fh: FileHandle, _: bool, reply: ReplyEmpty) {
+        if self.desk.is_none() {
+            return reply.ok();
+        }
+        self.repeatable(req, ino, reply, move |desk| desk.fsync(ino, fh), send_empty);
     }
 
     fn release(
         &self,
-        _req: &Request,
-        _ino: INodeNo,
+        req: &Request,
+        ino: INodeNo,
         fh: FileHandle,
-        _flags: OpenFlags,
+        flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         _flush: bool,
         reply: ReplyEmpty,
     ) {
         self.shared.forget(fh);
-        reply.ok();
+        if flags.acc_mode() == fuser::OpenAccMode::O_RDONLY || self.desk.is_none() {
+            return reply.ok();
+        }
+        // Nobody waits for the answer; what is refused here is told by the log only.
+        let work = move |desk: &Desk| desk.release(ino, fh);
+        self.repeatable(req, ino, reply, work, |reply: ReplyEmpty, _| reply.ok());
     }
 
     fn opendir(&self, _req: &Request, _ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
@@ -332,13 +359,7 @@ impl Filesystem for AuditFs {
     }
 
     fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
-        let shared = self.shared.clone();
-        self.pool.run(move || {
-            let (total, free, available) = shared.view.space_bytes();
-            let files = shared.view.dir().catalog().sessions_count() as u64;
-            let [total, free, available] = [total, free, available].map(|bytes| bytes / 4096);
-            reply.statfs(total, free, available, files, 0, 4096, 255, 4096);
-        });
+        self.tell_space(reply);
     }
 
     fn lseek(
@@ -350,24 +371,13 @@ impl Filesystem for AuditFs {
         whence: i32,
         reply: ReplyLseek,
     ) {
-        let hole = match whence {
-            libc::SEEK_DATA => false,
-            libc::SEEK_HOLE => true,
-            _ => return reply.error(Errno::EINVAL),
-        };
-        let Ok(from) = u64::try_from(offset) else {
-            return reply.error(Errno::ENXIO);
-        };
-        let shared = self.shared.clone();
-        self.pool.run(move || {
-            let found = shared
-                .view
-                .node(ino.0)
-                .and_then(|node: Node| shared.view.seek(&node, from, hole, now_ns()));
-            match found {
-                Ok(at) => reply.offset(i64::try_from(at).unwrap_or(i64::MAX)),
-                Err(error) => reply.error(errno(&error)),
-            }
-        });
+        self.seek(ino, offset, whence, reply);
+    }
+}
+
+fn send_empty(reply: ReplyEmpty, done: Result<(), Errno>) {
+    match done {
+        Ok(()) => reply.ok(),
+        Err(error) => reply.error(error),
     }
 }

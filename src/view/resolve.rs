@@ -19,6 +19,7 @@ impl View {
                 "README.txt" => Some(Node::Readme),
                 "events" => Some(Node::EventsDir),
                 "events-by-time" => Some(Node::ByTimeDir),
+                "recordings" => self.recordings_dir(&Namespace::default()),
                 "sessions" => Some(Node::SessionsDir(Namespace::default())),
                 "namespaces" => Some(Node::NamespacesDir),
                 ".auditfs" => Some(Node::StatusDir),
@@ -28,6 +29,7 @@ impl View {
             Node::EventsDir => self.day_named(name).map(Node::Day),
             Node::ByTimeDir => self.day_named(name).map(Node::DayByTime),
             Node::SessionsDir(ns) => self.dir.catalog().find(ns, name).map(Node::Session),
+            Node::RecordingsDir(ns) => self.recording_named(ns, name),
             Node::Session(no) => {
                 let part = SessionPart::ALL
                     .into_iter()
@@ -39,7 +41,11 @@ impl View {
                 ns.filter(|ns| self.dir.catalog().namespaces().contains(ns))
                     .map(Node::NamespaceDir)
             }
-            Node::NamespaceDir(ns) => (name == "sessions").then(|| sessions_ns(ns)),
+            Node::NamespaceDir(ns) => match name {
+                "sessions" => Some(sessions_ns(ns)),
+                "recordings" => self.recordings_dir(ns),
+                _ => None,
+            },
             Node::StatusDir => match name {
                 "status.json" => Some(Node::Status),
                 "version" => Some(Node::Version),
@@ -50,6 +56,7 @@ impl View {
             | Node::Day(_)
             | Node::DayByTime(_)
             | Node::SessionFile(..)
+            | Node::Recording(_)
             | Node::Status
             | Node::Version => {
                 return Err(ViewError::NotDirectory);
@@ -58,12 +65,27 @@ impl View {
         found.ok_or(ViewError::NotFound)
     }
 
-    /// The date that a file name of a day says, if it has a record.
+    /// The directory of recordings, where this mount writes.
+    pub(super) fn recordings_dir(&self, namespace: &Namespace) -> Option<Node> {
+        self.own_server()
+            .map(|_| Node::RecordingsDir(namespace.clone()))
+    }
+
+    /// A finished recording in this server's own folder.
+    fn recording_named(&self, namespace: &Namespace, name: &str) -> Option<Node> {
+        let (catalog, server) = (self.dir.catalog(), self.own_server()?);
+        let no = catalog.find(namespace, name.strip_suffix(".tar")?)?;
+        catalog
+            .is_completed_by(server, namespace, no)
+            .then_some(Node::Recording(no))
+    }
+
+    /// The date that a file name of a day says, if there is a file of it.
     fn day_named(&self, name: &str) -> Option<Day> {
         let day = name
             .strip_suffix(".jsonl")
             .and_then(|day| day.parse::<Day>().ok());
-        day.filter(|day| self.days.get(*day).is_some())
+        day.filter(|day| self.has_day(*day))
     }
 
     /// The node at a path below the root of the view; leading and doubled slashes do not matter. The symlink
@@ -79,7 +101,7 @@ impl View {
         {
             node = self.lookup(&node, name)?;
             if node == Node::EventsCurrent {
-                node = Node::Day(self.days.list().pop().ok_or(ViewError::NotFound)?.day());
+                node = Node::Day(self.current_day().ok_or(ViewError::NotFound)?);
             }
         }
         Ok(node)
@@ -92,8 +114,8 @@ impl View {
     pub fn read_link(&self, node: &Node) -> Result<String, ViewError> {
         match node {
             Node::EventsCurrent => {
-                let newest = self.days.list().pop().ok_or(ViewError::NotFound)?;
-                Ok(texts::day_name(newest.day()))
+                let newest = self.current_day().ok_or(ViewError::NotFound)?;
+                Ok(texts::day_name(newest))
             }
             _ => Err(ViewError::NotSymlink),
         }

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use crate::disk::{DiskError, SessionNo};
 use crate::event::{Day, Namespace};
-use crate::reader::{AuditDir, BatchTime, Days, Session, Sessions, is_quiet};
+use crate::reader::{AuditDir, BatchTime, Days, Sessions};
 
 use super::attr::{Attr, Ttl};
 use super::inode::Inodes;
-use super::node::{Node, SessionPart};
+use super::node::{Node, RECORDING_STEP, SessionPart};
 use super::status::Status;
 use super::texts;
+use super::today::Today;
 use super::view_error::ViewError;
 
 /// How long a day is scanned before its size is told, where the size must be exact.
@@ -47,6 +48,7 @@ pub struct View {
     pub(super) errors: Mutex<BTreeMap<&'static str, u64>>,
     events_changed_ns: Mutex<(usize, i64)>,
     space: Mutex<(u64, u64, u64)>,
+    pub(super) today: Today,
 }
 
 impl View {
@@ -62,6 +64,7 @@ impl View {
             errors: Mutex::default(),
             events_changed_ns: Mutex::default(),
             space: Mutex::default(),
+            today: Today::default(),
             dir,
         }
     }
@@ -130,7 +133,10 @@ impl View {
     pub fn attr(&self, node: &Node, wait: Wait, now_ns: i64) -> Result<Attr, ViewError> {
         let ino = self.ino(node)?;
         match node {
-            Node::Root => Ok(Attr::directory(ino, 5, self.changed_ns(), Ttl::Live)),
+            Node::Root => {
+                let subdirs = 5 + usize::from(self.own_server().is_some());
+                Ok(Attr::directory(ino, subdirs, self.changed_ns(), Ttl::Live))
+            }
             Node::Readme => Ok(Attr::file(
                 ino,
                 texts::README.len() as u64,
@@ -141,27 +147,30 @@ impl View {
                 Ok(Attr::directory(ino, 0, self.events_changed(), Ttl::Live))
             }
             Node::EventsCurrent => {
-                let newest = self.days.list().pop().ok_or(ViewError::NotFound)?;
-                let size = texts::day_name(newest.day()).len() as u64;
+                let newest = self.current_day().ok_or(ViewError::NotFound)?;
+                let mtime_ns = self.days.get(newest).map(|file| file.mtime_ns());
+                let mtime_ns = mtime_ns.unwrap_or(newest.start().as_ns());
+                let size = texts::day_name(newest).len() as u64;
                 Ok(Attr {
                     kind: super::NodeKind::Symlink,
-                    ..Attr::file(ino, size, newest.mtime_ns(), Ttl::Live)
+                    ..Attr::file(ino, size, mtime_ns, Ttl::Live)
                 })
             }
             Node::Day(day) => self.day_attr(*day, ino, wait),
             Node::DayByTime(day) => self.day_by_time_attr(*day, ino, wait),
             Node::SessionsDir(ns) => {
                 let (count, changed_ns) = self.dir.catalog().namespace_stat(ns);
-                Ok(Attr::directory(ino, count, changed_ns, Ttl::Live))
+                Ok(Attr::directory(ino, count, changed_ns, self.names_ttl()))
             }
+            Node::RecordingsDir(ns) => {
+                let changed_ns = self.recordings_changed_ns(ns)?;
+                Ok(Attr::directory(ino, 0, changed_ns, self.names_ttl()))
+            }
+            Node::Recording(no) => self.part_attr(*no, SessionPart::Archive, ino, wait, now_ns),
             Node::Session(no) => {
                 let session = self.session(*no, wait, now_ns)?;
-                Ok(Attr::directory(
-                    ino,
-                    0,
-                    session.mtime_ns(),
-                    session_ttl(&session, now_ns),
-                ))
+                let ttl = self.session_ttl(&session, now_ns);
+                Ok(Attr::directory(ino, 0, session.mtime_ns(), ttl))
             }
             Node::SessionFile(no, part) => self.part_attr(*no, *part, ino, wait, now_ns),
             Node::NamespacesDir => {
@@ -172,15 +181,20 @@ impl View {
                     .iter()
                     .filter(|ns| !ns.is_default())
                     .count();
-                Ok(Attr::directory(ino, count, self.changed_ns(), Ttl::Live))
+                Ok(Attr::directory(
+                    ino,
+                    count,
+                    self.changed_ns(),
+                    self.names_ttl(),
+                ))
             }
             Node::NamespaceDir(ns) => {
-                let (count, changed_ns) = self.dir.catalog().namespace_stat(ns);
-                if count == 0 {
-                    Err(ViewError::NotFound)
-                } else {
-                    Ok(Attr::directory(ino, 1, changed_ns, Ttl::Live))
+                if !self.dir.catalog().namespaces().contains(ns) {
+                    return Err(ViewError::NotFound);
                 }
+                let (_, changed_ns) = self.dir.catalog().namespace_stat(ns);
+                let subdirs = 1 + usize::from(self.own_server().is_some());
+                Ok(Attr::directory(ino, subdirs, changed_ns, Ttl::Live))
             }
             Node::StatusDir => Ok(Attr::directory(
                 ino,
@@ -202,7 +216,12 @@ impl View {
     }
 
     fn day_attr(&self, day: Day, ino: u64, wait: Wait) -> Result<Attr, ViewError> {
-        let file = self.days.get(day).ok_or(ViewError::NotFound)?;
+        let Some(file) = self.days.get(day) else {
+            return match self.has_day(day) {
+                true => Ok(Attr::file(ino, 0, day.start().as_ns(), Ttl::Live)),
+                false => Err(ViewError::NotFound),
+            };
+        };
         let size = match (file.known_len(), wait) {
             (Some(size), _) => size,
             (None, Wait::Never) => return Err(ViewError::WouldBlock),
@@ -219,55 +238,19 @@ impl View {
 
     /// As the day's, but never believed: the file may change in its middle.
     fn day_by_time_attr(&self, day: Day, ino: u64, wait: Wait) -> Result<Attr, ViewError> {
-        let file = self.days.get(day).ok_or(ViewError::NotFound)?;
-        match (file.is_live() || file.is_exact(), wait) {
-            (true, _) => {}
-            (false, Wait::Never) => return Err(ViewError::WouldBlock),
-            (false, Wait::Share) => drop(self.noting(file.prepare(SCAN_PATIENCE))?),
+        if let Some(file) = self.days.get(day)
+            && !file.is_live()
+            && !file.is_exact()
+        {
+            match wait {
+                Wait::Never => return Err(ViewError::WouldBlock),
+                Wait::Share => drop(self.noting(file.prepare(SCAN_PATIENCE))?),
+            }
         }
         Ok(Attr {
             ttl: Ttl::Unknown,
             ..self.day_attr(day, ino, wait)?
         })
-    }
-
-    fn part_attr(
-        &self,
-        no: SessionNo,
-        part: SessionPart,
-        ino: u64,
-        wait: Wait,
-        now_ns: i64,
-    ) -> Result<Attr, ViewError> {
-        let session = self.session(no, wait, now_ns)?;
-        if wait == Wait::Never && !session.has_worked_out(part.worked_out()) {
-            return Err(ViewError::WouldBlock);
-        }
-        let size = match part {
-            SessionPart::Stream => self.noting(session.stream())?.len_bytes(),
-            SessionPart::Events => self.noting(session.events())?.len_bytes(),
-            SessionPart::Summary => self.noting(session.summary())?.len() as u64,
-        };
-        Ok(Attr::file(
-            ino,
-            size,
-            session.mtime_ns(),
-            session_ttl(&session, now_ns),
-        ))
-    }
-
-    pub(super) fn session(
-        &self,
-        no: SessionNo,
-        wait: Wait,
-        now_ns: i64,
-    ) -> Result<Arc<Session>, ViewError> {
-        match wait {
-            Wait::Never => self.sessions.known(no, now_ns).ok_or(ViewError::WouldBlock),
-            Wait::Share => self
-                .noting(self.sessions.open(no, now_ns))?
-                .ok_or(ViewError::NotFound),
-        }
     }
 
     /// The inode number of a node.
@@ -283,6 +266,7 @@ impl View {
                 .map(|info| info.hash)
                 .ok_or(ViewError::NotFound),
             Node::SessionFile(no, part) => Ok(self.ino(&Node::Session(*no))? + part.inode_step()),
+            Node::Recording(no) => Ok(self.ino(&Node::Session(*no))? + RECORDING_STEP),
             fixed => Ok(self.inodes.number(fixed)),
         }
     }
@@ -296,8 +280,10 @@ impl View {
             return Ok(node);
         }
         if let Some(no) = self.dir.catalog().find_hash(ino & !0xf) {
-            if ino & 0xf == 0 {
-                return Ok(Node::Session(no));
+            match ino & 0xf {
+                0 => return Ok(Node::Session(no)),
+                RECORDING_STEP => return Ok(Node::Recording(no)),
+                _ => {}
             }
             let part = SessionPart::ALL
                 .into_iter()
@@ -318,17 +304,23 @@ impl View {
             Node::EventsDir,
             Node::ByTimeDir,
             Node::EventsCurrent,
-            Node::SessionsDir(default),
+            Node::SessionsDir(default.clone()),
+            Node::RecordingsDir(default),
             Node::NamespacesDir,
             Node::StatusDir,
             Node::Status,
             Node::Version,
         ];
-        let days = self.days.list().into_iter();
-        let days = days.flat_map(|day| [Node::Day(day.day()), Node::DayByTime(day.day())]);
+        let days = self.all_days().into_iter();
+        let days = days.flat_map(|day| [Node::Day(day), Node::DayByTime(day)]);
         let namespaces = self.dir.catalog().namespaces().into_iter();
-        let namespaces =
-            namespaces.flat_map(|ns| [Node::NamespaceDir(ns.clone()), Node::SessionsDir(ns)]);
+        let namespaces = namespaces.flat_map(|ns| {
+            [
+                Node::NamespaceDir(ns.clone()),
+                Node::RecordingsDir(ns.clone()),
+                Node::SessionsDir(ns),
+            ]
+        });
         for node in fixed.into_iter().chain(days).chain(namespaces) {
             self.inodes.number(&node);
         }
@@ -343,6 +335,13 @@ impl View {
             .max()
             .unwrap_or(0);
         sessions.max(self.events_changed())
+    }
+
+    /// The list of days has changed.
+    pub(super) fn days_changed(&self, at_ns: i64) {
+        let changed = &self.events_changed_ns;
+        let mut known = changed.lock().unwrap_or_else(PoisonError::into_inner);
+        known.1 = at_ns.max(known.1.saturating_add(1));
     }
 
     fn events_changed(&self) -> i64 {
@@ -367,14 +366,5 @@ impl View {
         if *count % 1000 == 1 {
             tracing::warn!(%error, count, "the audit directory could not be read");
         }
-    }
-}
-
-/// A session that has been untouched for a day is sealed; a file more or less is told by a notice.
-pub(super) fn session_ttl(session: &Session, now_ns: i64) -> Ttl {
-    if is_quiet(session, now_ns) {
-        Ttl::Sealed
-    } else {
-        Ttl::Live
     }
 }

@@ -3,6 +3,7 @@
 //! The mount and the library's audit log are its callers; there is no second way to the disk. It takes `now` and uids as
 //! values, starts no thread, and touches the disk through one seam, [`OwnStorage`].
 //!
+//! - [`Recorder`]: all of it behind one door, thread-safe; what the mount and the library's audit log call.
 //! - [`FolderLock`]: one writer per folder. Take it first, ask it every few seconds.
 //! - [`FileLog`]: events into this server's daily log.
 //! - [`DiskSessionLogger`]: bytes and events into a session's files, wherever the session began.
@@ -47,6 +48,8 @@ pub use event_line::{
 pub use lock::{FolderLock, Holder, LOCK_FILE_NAME, LockError, break_lock};
 pub use own_directory::{Making, OwnDirectory};
 pub use position::{LastPrint, SessionPosition};
+pub use recorder::Recorder;
+pub use recorder_options::{RecorderError, RecorderOptions, SessionEnds};
 pub use recording::{RecordingPlace, finish_uploads, unpack_session_recording};
 pub use recording_check::{RecordedBy, RecordingError, RecordingLimits, StoredRecording};
 pub use session_logger::{DiskSessionLogger, SessionOptions};
@@ -63,13 +66,17 @@ mod data_file;
 mod event_line;
 #[cfg(test)]
 mod faulty_storage;
+mod held_folder;
 mod incarnation;
 mod lock;
 mod own_directory;
 mod own_files;
 mod position;
+mod recorder;
+mod recorder_options;
 mod recording;
 mod recording_check;
+mod running_sessions;
 mod session_logger;
 mod slices;
 mod storage;

@@ -248,6 +248,15 @@ impl OwnStorage for OwnDirectory {
         let fd = self.open_at(folder, OFlags::RDONLY | OFlags::DIRECTORY)?;
         Ok(rustix::fs::fsync(&fd)?)
     }
+
+    fn sync_all(&self, folder: &str) -> io::Result<()> {
+        match self.open_at(folder, OFlags::RDONLY | OFlags::DIRECTORY) {
+            // The whole file system: that is one call, and there is none for less.
+            Ok(fd) => Ok(rustix::fs::syncfs(&fd)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 #[derive(Debug)]

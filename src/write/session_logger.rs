@@ -21,7 +21,9 @@ use super::sync_policy::SyncPolicy;
 use super::write_error::WriteError;
 
 /// What `.completed` holds: 9 bytes, no newline (FORMAT 1).
-const COMPLETED: &[u8] = b"completed";
+pub(super) const COMPLETED: &[u8] = b"completed";
+/// How long after its last post a session keeps what no file says.
+const REMEMBERED_NS: i64 = 3600 * 1_000_000_000;
 
 /// Whose session and how it is written.
 #[derive(Clone, Debug)]
@@ -110,6 +112,24 @@ impl DiskSessionLogger {
         self.is_open
     }
 
+    /// Has nothing been posted for so many nanoseconds?
+    pub(super) fn is_idle(&self, now: EventTime, idle_ns: i64) -> bool {
+        let age_ns = |last: EventTime| now.as_ns().saturating_sub(last.as_ns());
+        self.last_post.is_none_or(|last| age_ns(last) >= idle_ns)
+    }
+
+    /// Can all that it knows be found on the disk again? Not how often it failed, nor which `ei` dropped print events
+    /// took: these are kept for some time after the last post.
+    pub(super) fn may_be_forgotten(&self, now: EventTime, idle_ns: i64) -> bool {
+        let only_here = self.failures > 0 || !self.options.record_sessions && !self.is_ended();
+        let kept_ns = if only_here {
+            idle_ns.max(REMEMBERED_NS)
+        } else {
+            idle_ns
+        };
+        !self.is_open && !self.to_complete && self.is_idle(now, kept_ns)
+    }
+
     /// How often a write or sync failed; for fsync(2), as [`super::FileLog::failures`].
     pub fn failures(&self) -> u64 {
         self.failures
@@ -141,13 +161,14 @@ impl DiskSessionLogger {
     ) -> Result<(EventIndex, StreamOffset), WriteError> {
         self.ready(bytes.len())?;
         let print = self.position.print_line(bytes.len(), now);
+        let offset = self.position.next_offset;
         if bytes.is_empty() {
-            return Ok((print.ei, print.offset));
+            return Ok((print.event_index, offset));
         }
         if self.options.record_sessions {
             let mut batch = Batch {
-                first_ei: print.ei.0 as u64,
-                first_offset: print.offset.0,
+                first_ei: print.event_index.0 as u64,
+                first_offset: offset.0,
                 bytes: bytes.to_vec(),
                 lines: Vec::new(),
             };
@@ -155,9 +176,10 @@ impl DiskSessionLogger {
             self.write(batch, now)?;
             self.position.pass_print(&print);
         } else {
-            self.position.next_ei = EventIndex(print.ei.0 + 1);
+            self.last_post = Some(now);
+            self.position.next_ei = EventIndex(print.event_index.0 + 1);
         }
-        Ok((print.ei, print.offset))
+        Ok((print.event_index, offset))
     }
 
     /// Appends an event: completed with `sid`, `ei`, and, where it lacks them, `time` (in milliseconds), `uid` and
@@ -259,10 +281,7 @@ impl DiskSessionLogger {
         if self.to_complete {
             return self.finalize();
         }
-        let idle_since_ns = self
-            .last_post
-            .map_or(i64::MAX, |last| now.as_ns().saturating_sub(last.as_ns()));
-        if self.is_open && idle_since_ns >= idle_ns {
+        if self.is_open && self.is_idle(now, idle_ns) {
             self.close()
         } else if self.options.sync.is_due(self.dirty_since, now) {
             self.sync()

@@ -5,7 +5,7 @@ use crate::event::{
     EventFields, EventIndex, EventName, EventTime, Namespace, PrintEvent, SessionChunk, SessionId,
     SessionSlice, StreamOffset, event_from_chunk,
 };
-use crate::format::MAX_LINE_BYTES;
+use crate::format::{MAX_LINE_BYTES, print_line};
 
 use super::daily_log::FileLog;
 use super::event_line::{RefusedLine, complete_event};
@@ -65,6 +65,19 @@ pub fn post_session_slice(
     now: EventTime,
     make_uid: &mut dyn FnMut() -> String,
 ) -> Result<Posted, WriteError> {
+    post_slice_to(slice, session, now, make_uid, &mut |events| {
+        log.append_from_nodes(events, now)
+    })
+}
+
+/// The same, with the daily log as a function: it is needed only at the end.
+pub(super) fn post_slice_to(
+    slice: &SessionSlice,
+    session: Option<&mut DiskSessionLogger>,
+    now: EventTime,
+    make_uid: &mut dyn FnMut() -> String,
+    emit: &mut dyn FnMut(&[EventFields]) -> Result<(), WriteError>,
+) -> Result<Posted, WriteError> {
     let (_, sid) = check_slice(slice)?;
     let mut events = Vec::new();
     for chunk in slice.chunks.iter().filter(|chunk| !chunk.is_print()) {
@@ -84,11 +97,20 @@ pub fn post_session_slice(
             repeated: 0,
         },
     };
-    log.append_from_nodes(&events, now)?;
+    emit(&events)?;
     Ok(posted)
 }
 
 impl DiskSessionLogger {
+    /// Where the session goes on, after a failure also by what its files say now: for a sender that numbers its events.
+    ///
+    /// # Errors
+    /// [`WriteError::Io`].
+    pub fn certain_position(&mut self) -> Result<SessionPosition, WriteError> {
+        self.be_sure()?;
+        Ok(self.position)
+    }
+
     /// Writes chunks with the numbers that their sender gave them (the seed's PostSessionSlice of a session logger, any
     /// version): where they do not follow what is recorded, new files begin. One gzip mark ends the slice.
     ///
@@ -147,8 +169,7 @@ impl DiskSessionLogger {
             if batch.lines.is_empty() {
                 batch.first_ei = chunk.event_index as u64;
             }
-            batch.lines.extend_from_slice(line.as_bytes());
-            batch.lines.push(b'\n');
+            batch.lines.extend_from_slice(&line);
             if recorded_print {
                 if batch.bytes.is_empty() {
                     batch.first_offset = offset.0;
@@ -192,17 +213,19 @@ impl DiskSessionLogger {
         chunk: &SessionChunk,
         now: EventTime,
         make_uid: &mut dyn FnMut() -> String,
-    ) -> Result<String, WriteError> {
-        let mut line = String::new();
+    ) -> Result<Vec<u8>, WriteError> {
+        let mut line = Vec::new();
         if chunk.is_print() {
-            PrintEvent::from(chunk).write_json(&mut line);
+            print_line(&PrintEvent::from(chunk), &mut line);
         } else {
             let mut fields: EventFields = event_from_chunk(&self.options.sid, chunk)?;
             complete_event(&mut fields, now, &make_uid());
-            line = fields.to_json();
+            line.extend_from_slice(fields.to_json().as_bytes());
+            line.push(b'\n');
         }
-        if line.len() > MAX_LINE_BYTES {
-            return Err(RefusedLine::TooLong { bytes: line.len() }.into());
+        if line.len() > MAX_LINE_BYTES + 1 {
+            let bytes = line.len() - 1;
+            return Err(RefusedLine::TooLong { bytes }.into());
         }
         Ok(line)
     }

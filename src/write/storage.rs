@@ -46,6 +46,8 @@ pub trait OwnStorage: fmt::Debug + Send + Sync {
     fn remove_folder(&self, path: &str) -> io::Result<()>;
     /// Makes the names in a folder durable.
     fn sync_folder(&self, folder: &str) -> io::Result<()>;
+    /// Makes everything below the folder durable, whoever wrote it.
+    fn sync_all(&self, folder: &str) -> io::Result<()>;
 }
 
 /// A file open for appending.

@@ -18,6 +18,15 @@ pub enum WriteError {
         #[source]
         source: io::Error,
     },
+    /// The server's folder was taken away: another program may write there. Errno: ESTALE.
+    #[error("{path}: this folder is not ours any more; another auditfs may write as this server")]
+    NotOurs {
+        /// The folder.
+        path: String,
+    },
+    /// The writer has been closed. Errno: ESHUTDOWN.
+    #[error("writing has ended")]
+    Closed,
     /// The line is no event that this server may write. Errno: see [`RefusedLine`].
     #[error(transparent)]
     Refused(#[from] RefusedLine),
