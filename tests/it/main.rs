@@ -15,6 +15,7 @@ mod damage;
 mod documents_tell_the_truth;
 mod fixtures;
 mod hostile_input;
+mod hung_share;
 mod live_growth;
 mod log_shippers;
 mod mounting;
