@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fuser::{FileAttr, FileHandle, FileType, INodeNo, Request};
+use fuser::{FileAttr, FileHandle, FileType, INodeNo, ReplyOpen, Request};
 
 use super::keeper::is_resent;
+use super::passthrough::Passthrough;
 use super::touch::{Announced, Toucher};
 use crate::view::{Attr, Made, Node, NodeKind, Opened, Ttl, View, ViewError, Wait};
 
@@ -33,20 +34,28 @@ pub(super) struct Shared {
     next_handle: AtomicU64,
     toucher: Arc<Toucher>,
     pub announced: Announced,
+    pub passthrough: Arc<Passthrough>,
 }
 
 impl Shared {
     /// Answers from `view`.
-    pub fn new(view: Arc<View>, owner: Ownership, toucher: Arc<Toucher>) -> Self {
+    pub fn new(
+        view: Arc<View>,
+        owner: Ownership,
+        toucher: Arc<Toucher>,
+        passthrough: Arc<Passthrough>,
+    ) -> Self {
+        let first_handle = now_ns().unsigned_abs().max(passthrough.free_handle());
         let announced = Announced::new(view.days().list().iter().map(|day| day.day()));
         Shared {
             view,
             owner,
             made: Mutex::default(),
             // Files opened under an earlier worker are still open: its handles must not come again.
-            next_handle: AtomicU64::new(now_ns().unsigned_abs().max(1)),
+            next_handle: AtomicU64::new(first_handle),
             toucher,
             announced,
+            passthrough,
         }
     }
 
@@ -69,6 +78,7 @@ impl Shared {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&handle.0);
+        self.passthrough.forget(handle);
     }
 
     pub fn attr(&self, ino: INodeNo, wait: Wait) -> Result<Attr, ViewError> {
@@ -105,16 +115,15 @@ impl Shared {
         self.view.open(&self.view.node(ino.0)?, wait, now_ns())
     }
 
-    pub fn keep(&self, made: Option<Made>) -> FileHandle {
-        let Some(made) = made else {
-            return FileHandle(0);
-        };
-        let handle = self.next_handle.fetch_add(1, Ordering::Relaxed);
-        self.made
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(handle, made);
-        FileHandle(handle)
+    /// Answers an open of an inode by a request of this number.
+    pub fn answer_open(&self, request: (INodeNo, u64), opened: Opened, reply: ReplyOpen) {
+        let handle = FileHandle(self.next_handle.fetch_add(1, Ordering::Relaxed));
+        if let Some(made) = &opened.made {
+            let mut kept = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.insert(handle.0, made.clone());
+        }
+        self.passthrough
+            .answer(&self.view, request, &opened, handle, reply);
     }
 
     pub fn made(&self, handle: FileHandle) -> Option<Made> {

@@ -10,16 +10,16 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use fuser::{
-    BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
-    KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyData, ReplyDirectory,
-    ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, Request,
-    TimeOrNow,
+    BsdFileFlags, Errno, FileHandle, Filesystem, Generation, INodeNo, InitFlags, KernelConfig,
+    LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus,
+    ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, Request, TimeOrNow,
 };
 
-use crate::view::{Node, OpenMode, View, ViewError, Wait};
+use crate::view::{Node, View, ViewError, Wait};
 
 use super::answers::{Ownership, Shared, now_ns, ttl};
 use super::errno::errno;
+use super::passthrough::Passthrough;
 use super::pool::Pool;
 use super::touch::Toucher;
 
@@ -41,9 +41,15 @@ const READAHEAD_BYTES: u32 = 1 << 20;
 
 impl AuditFs {
     /// The file system over `view`.
-    pub fn new(view: Arc<View>, owner: Ownership, pool: Pool, toucher: Arc<Toucher>) -> Self {
+    pub fn new(
+        view: Arc<View>,
+        owner: Ownership,
+        pool: Pool,
+        toucher: Arc<Toucher>,
+        passthrough: Arc<Passthrough>,
+    ) -> Self {
         AuditFs {
-            shared: Arc::new(Shared::new(view, owner, toucher)),
+            shared: Arc::new(Shared::new(view, owner, toucher, passthrough)),
             pool,
         }
     }
@@ -87,6 +93,7 @@ impl Filesystem for AuditFs {
         if let Err(most) = config.set_max_readahead(READAHEAD_BYTES) {
             let _ = config.set_max_readahead(most);
         }
+        self.shared.passthrough.negotiate(config);
         Ok(())
     }
 
@@ -220,22 +227,16 @@ impl Filesystem for AuditFs {
         }
     }
 
-    fn open(&self, _req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+    fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         if flags.acc_mode() != fuser::OpenAccMode::O_RDONLY {
             return reply.error(Errno::EROFS);
         }
-        let shared = self.shared.clone();
+        let (shared, unique) = (self.shared.clone(), req.unique().0);
         self.answer(
             reply,
             move |shared, wait| shared.open(ino, wait),
             move |reply, opened| match opened {
-                Ok(opened) => {
-                    let flags = match opened.mode {
-                        OpenMode::Direct => FopenFlags::FOPEN_DIRECT_IO,
-                        OpenMode::Cached => FopenFlags::FOPEN_KEEP_CACHE,
-                    };
-                    reply.opened(shared.keep(opened.made), flags | FopenFlags::FOPEN_NOFLUSH);
-                }
+                Ok(opened) => shared.answer_open((ino, unique), opened, reply),
                 Err(error) => reply.error(error),
             },
         );

@@ -11,6 +11,8 @@ mod fs;
 mod keeper;
 mod mount_error;
 mod mount_table;
+mod notebook;
+mod passthrough;
 mod pool;
 mod serve;
 mod sys;

@@ -15,6 +15,7 @@ use super::fs::AuditFs;
 use super::keeper::Cord;
 use super::mount_error::MountError;
 use super::mount_table::find_mount;
+use super::passthrough::Passthrough;
 use super::pool::Pool;
 use super::touch::Toucher;
 
@@ -62,11 +63,19 @@ pub fn serve(
     options: &ServeOptions,
 ) -> Result<Service, MountError> {
     let pool = Pool::start(WORKERS).map_err(MountError::Session)?;
-    let fs = AuditFs::new(view.clone(), options.owner, pool, toucher.clone());
+    let passthrough = begin_passthrough(&cord, &view).map_err(MountError::Session)?;
+    let fs = AuditFs::new(
+        view.clone(),
+        options.owner,
+        pool,
+        toucher.clone(),
+        passthrough.clone(),
+    );
     let mut config = Config::default();
     config.n_threads = Some(FUSE_THREADS);
     // The kernel decides who may come in (allow_other); fuser need not ask again.
     let session = cord.session(fs, config)?;
+    view.note_passthrough(passthrough.refused());
     let notifier = session.notifier();
     let session = session.spawn().map_err(MountError::Session)?;
     raise_readahead(&options.mountpoint);
@@ -74,7 +83,20 @@ pub fn serve(
     let (stop_poller, options) = (stop.clone(), options.clone());
     let poller = std::thread::Builder::new()
         .name("poll".into())
-        .spawn(move || poll(&view, &notifier, &toucher, &options, &stop_poller))
+        .spawn(move || {
+            let after_each = || {
+                passthrough.tidy(&view);
+                view.note_passthrough(passthrough.refused());
+            };
+            poll(
+                &view,
+                &notifier,
+                &toucher,
+                &options,
+                &stop_poller,
+                after_each,
+            );
+        })
         .map_err(MountError::Session)?;
     Ok(Service {
         session,
@@ -116,6 +138,7 @@ fn poll(
     toucher: &Toucher,
     options: &ServeOptions,
     stop: &(Mutex<bool>, Condvar),
+    after_each: impl Fn(),
 ) {
     // What grew while no worker served, and what the worker before published and did not live to touch.
     let days = view.days().list();
@@ -126,6 +149,7 @@ fn poll(
     drop(days);
     let mut idle_rounds = 0_u32;
     loop {
+        after_each();
         let stopped = stop.0.lock().unwrap_or_else(PoisonError::into_inner);
         let waited =
             stop.1
@@ -158,6 +182,13 @@ fn poll(
             Err(_) => tracing::error!("looking at the share panicked; please report this"),
         }
     }
+}
+
+/// What the kernel may read itself: the state of it is handed from worker to worker with the cord.
+fn begin_passthrough(cord: &Cord, view: &View) -> std::io::Result<Arc<Passthrough>> {
+    let (device, notebook) = (cord.device.try_clone()?, cord.notebook.try_clone()?);
+    let passthrough = Passthrough::new(device, notebook, view.days().has_spool());
+    Ok(Arc::new(passthrough))
 }
 
 fn day_path(day: Day) -> String {

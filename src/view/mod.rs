@@ -25,3 +25,4 @@ pub use view_error::ViewError;
 // Words of the layers below that the mount needs, so that it knows the view only.
 pub use crate::disk::DiskError;
 pub use crate::reader::BatchTime;
+pub use crate::spool::DayBytes;

@@ -20,6 +20,8 @@ pub struct Status {
     text: Mutex<Option<(i64, Arc<str>)>>,
     /// The process that holds the mount, where there is one.
     keeper_pid: OnceLock<u32>,
+    /// Why the kernel does not read spooled days itself; `None` where it does.
+    no_passthrough: Mutex<Option<String>>,
 }
 
 impl Status {
@@ -29,6 +31,7 @@ impl Status {
             started_ns,
             text: Mutex::default(),
             keeper_pid: OnceLock::new(),
+            no_passthrough: Mutex::new(Some("there is no mount".into())),
         }
     }
 
@@ -42,6 +45,12 @@ impl View {
     pub fn is_kept_by(&self, keeper_pid: u32) {
         // Said once; a process does not change its keeper.
         let _ = self.status.keeper_pid.set(keeper_pid);
+    }
+
+    /// Why the kernel does not read spooled days itself; `None` where it does.
+    pub fn note_passthrough(&self, refused: Option<String>) {
+        let known = &self.status.no_passthrough;
+        *known.lock().unwrap_or_else(PoisonError::into_inner) = refused;
     }
 
     /// The text of status.json; made anew at most once a second.
@@ -93,6 +102,11 @@ impl View {
             .filter(|day| day.changed_sources() > 0)
             .map(|day| (day.day().to_string(), day.changed_sources()))
             .collect();
+        let refused = &self.status.no_passthrough;
+        let refused = refused
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),
@@ -111,6 +125,7 @@ impl View {
                 "days": days.iter().filter(|day| day.is_spooled()).count(),
                 "bytes": self.days.spool_bytes(),
             },
+            "passthrough": { "used": refused.is_none(), "reason": refused },
             "alarms": self.days.alarms(),
             "cache": {
                 "hits": cache.hits, "misses": cache.misses, "entries": cache.entries,
