@@ -19,7 +19,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fuser::{BackingId, FileHandle, FopenFlags, INodeNo, InitFlags, KernelConfig, ReplyOpen};
 
-use crate::view::{DayBytes, Node, OpenMode, Opened, View};
+use crate::view::{DayBytes, Node, OpenMode, Opened, PassthroughUse, View};
 
 use super::keeper::RESENT;
 use super::notebook::Notebook;
@@ -82,9 +82,13 @@ impl Passthrough {
         }
     }
 
-    /// Why it is not used; `None` where it is.
-    pub fn refused(&self) -> Option<String> {
-        self.lock().refused()
+    /// Whether it is used, for status.json.
+    pub fn in_use(&self) -> PassthroughUse {
+        let files = self.lock();
+        PassthroughUse {
+            refused: files.refused(),
+            open: files.passing(),
+        }
     }
 
     /// A number that no open file has as its handle, nor any number behind it.

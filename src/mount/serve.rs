@@ -75,7 +75,7 @@ pub fn serve(
     config.n_threads = Some(FUSE_THREADS);
     // The kernel decides who may come in (allow_other); fuser need not ask again.
     let session = cord.session(fs, config)?;
-    view.note_passthrough(passthrough.refused());
+    view.note_passthrough(passthrough.in_use());
     let notifier = session.notifier();
     let session = session.spawn().map_err(MountError::Session)?;
     raise_readahead(&options.mountpoint);
@@ -86,7 +86,7 @@ pub fn serve(
         .spawn(move || {
             let after_each = || {
                 passthrough.tidy(&view);
-                view.note_passthrough(passthrough.refused());
+                view.note_passthrough(passthrough.in_use());
             };
             poll(
                 &view,

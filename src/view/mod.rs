@@ -19,6 +19,7 @@ pub use attr::{Attr, NodeKind, Ttl};
 pub use listing::Entry;
 pub use node::{Node, SessionPart};
 pub use open::{Made, OpenMode, Opened};
+pub use status::PassthroughUse;
 pub use tree::{Changes, View, Wait};
 pub use view_error::ViewError;
 

@@ -20,8 +20,16 @@ pub struct Status {
     text: Mutex<Option<(i64, Arc<str>)>>,
     /// The process that holds the mount, where there is one.
     keeper_pid: OnceLock<u32>,
-    /// Why the kernel does not read spooled days itself; `None` where it does.
-    no_passthrough: Mutex<Option<String>>,
+    passthrough: Mutex<PassthroughUse>,
+}
+
+/// Whether the kernel reads files of the spool itself.
+#[derive(Clone, Debug)]
+pub struct PassthroughUse {
+    /// Why it does not; `None` where it does.
+    pub refused: Option<String>,
+    /// How often a day is open that way now.
+    pub open: usize,
 }
 
 impl Status {
@@ -31,7 +39,10 @@ impl Status {
             started_ns,
             text: Mutex::default(),
             keeper_pid: OnceLock::new(),
-            no_passthrough: Mutex::new(Some("there is no mount".into())),
+            passthrough: Mutex::new(PassthroughUse {
+                refused: Some("there is no mount".into()),
+                open: 0,
+            }),
         }
     }
 
@@ -47,10 +58,10 @@ impl View {
         let _ = self.status.keeper_pid.set(keeper_pid);
     }
 
-    /// Why the kernel does not read spooled days itself; `None` where it does.
-    pub fn note_passthrough(&self, refused: Option<String>) {
-        let known = &self.status.no_passthrough;
-        *known.lock().unwrap_or_else(PoisonError::into_inner) = refused;
+    /// Whether the kernel reads files of the spool itself, now.
+    pub fn note_passthrough(&self, now: PassthroughUse) {
+        let known = &self.status.passthrough;
+        *known.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
     /// The text of status.json; made anew at most once a second.
@@ -102,8 +113,8 @@ impl View {
             .filter(|day| day.changed_sources() > 0)
             .map(|day| (day.day().to_string(), day.changed_sources()))
             .collect();
-        let refused = &self.status.no_passthrough;
-        let refused = refused
+        let passthrough = &self.status.passthrough;
+        let passthrough = passthrough
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
@@ -125,7 +136,9 @@ impl View {
                 "days": days.iter().filter(|day| day.is_spooled()).count(),
                 "bytes": self.days.spool_bytes(),
             },
-            "passthrough": { "used": refused.is_none(), "reason": refused },
+            "passthrough": {
+                "used": passthrough.refused.is_none(), "reason": passthrough.refused, "open": passthrough.open,
+            },
             "alarms": self.days.alarms(),
             "cache": {
                 "hits": cache.hits, "misses": cache.misses, "entries": cache.entries,

@@ -18,6 +18,7 @@ mod live_growth;
 mod log_shippers;
 mod mounting;
 mod outliving_restarts;
+mod passthrough;
 mod publication_model;
 mod reading_a_day;
 mod reading_a_session;

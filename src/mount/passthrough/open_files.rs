@@ -164,6 +164,11 @@ impl OpenFiles {
         self.refused.clone()
     }
 
+    /// How often a file is open by passthrough.
+    pub fn passing(&self) -> usize {
+        self.inodes.values().map(|inode| inode.passing).sum()
+    }
+
     /// A number that no open file has as its handle, nor any number behind it.
     pub fn free_handle(&self) -> u64 {
         self.handles.keys().max().map_or(1, |handle| handle + 1)
