@@ -92,7 +92,7 @@ pub fn run_worker(args: &MountArgs, mountpoint: &Path, source: &Path) -> anyhow:
             view.lost_its_keeper();
         }
     })?;
-    let mut serving = Serving::new(view.clone(), owner, Arc::new(toucher));
+    let mut serving = Serving::new(&cord, view.clone(), owner, Arc::new(toucher))?;
     if mount_options.writable {
         let WritePlan {
             recorder, making, ..

@@ -28,6 +28,7 @@ use super::mount_error::MountError;
 use backoff::Backoff;
 use control::Control;
 pub use control::{keeper_of, reload};
+pub(super) use cord::RESENT;
 pub use cord::{Cord, is_resent};
 use handshake::{Handshake, RESEND};
 use seat::{Heard, Seat, timespec};

@@ -14,6 +14,7 @@ use super::answers::{Ownership, Shared, day_path, now_ns};
 use super::keeper::Cord;
 use super::mount_error::MountError;
 use super::mount_table::find_mount;
+use super::passthrough::Passthrough;
 use super::pool::Pool;
 use super::requests::AuditFs;
 use super::touch::Toucher;
@@ -42,12 +43,21 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// From `view`, for a mount that only reads.
-    pub fn new(view: Arc<View>, owner: Ownership, toucher: Arc<Toucher>) -> Self {
-        Serving {
-            shared: Arc::new(Shared::new(view, owner, toucher)),
+    /// From `view`, for the mount behind `cord`, which only reads.
+    ///
+    /// # Errors
+    /// [`MountError::Session`].
+    pub fn new(
+        cord: &Cord,
+        view: Arc<View>,
+        owner: Ownership,
+        toucher: Arc<Toucher>,
+    ) -> Result<Self, MountError> {
+        let passthrough = begin_passthrough(cord, &view).map_err(MountError::Session)?;
+        Ok(Serving {
+            shared: Arc::new(Shared::new(view, owner, toucher, passthrough)),
             desk: None,
-        }
+        })
     }
 
     /// With a writer; uploads wait in `state_dir`, which this worker has to itself.
@@ -89,6 +99,7 @@ pub fn serve(cord: Cord, serving: Serving, options: &ServeOptions) -> Result<Ser
     config.n_threads = Some(FUSE_THREADS);
     // The kernel decides who may come in (allow_other); fuser need not ask again.
     let session = cord.session(fs, config)?;
+    shared.view.note_passthrough(shared.passthrough.in_use());
     let notifier = session.notifier();
     let session = session.spawn().map_err(MountError::Session)?;
     raise_readahead(&options.mountpoint);
@@ -96,7 +107,14 @@ pub fn serve(cord: Cord, serving: Serving, options: &ServeOptions) -> Result<Ser
     let (stop_poller, options) = (stop.clone(), options.clone());
     let poller = std::thread::Builder::new()
         .name("poll".into())
-        .spawn(move || poll(&shared, &notifier, &options, &stop_poller))
+        .spawn(move || {
+            let passthrough = &shared.passthrough;
+            let after_each = || {
+                passthrough.tidy(&shared.view);
+                shared.view.note_passthrough(passthrough.in_use());
+            };
+            poll(&shared, &notifier, &options, &stop_poller, after_each);
+        })
         .map_err(MountError::Session)?;
     Ok(Service {
         session,
@@ -158,6 +176,7 @@ fn poll(
     notifier: &Notifier,
     options: &ServeOptions,
     stop: &(Mutex<bool>, Condvar),
+    after_each: impl Fn(),
 ) {
     let (view, toucher) = (&*shared.view, &*shared.toucher);
     // What grew while no worker served, and what the worker before published and did not live to touch.
@@ -169,6 +188,7 @@ fn poll(
     drop(days);
     let mut idle_rounds = 0_u32;
     loop {
+        after_each();
         let stopped = stop.0.lock().unwrap_or_else(PoisonError::into_inner);
         let waited =
             stop.1
@@ -202,6 +222,13 @@ fn poll(
             Err(_) => tracing::error!("looking at the share panicked; please report this"),
         }
     }
+}
+
+/// What the kernel may read itself: the state of it is handed from worker to worker with the cord.
+fn begin_passthrough(cord: &Cord, view: &View) -> std::io::Result<Arc<Passthrough>> {
+    let (device, notebook) = (cord.device.try_clone()?, cord.notebook.try_clone()?);
+    let passthrough = Passthrough::new(device, notebook, view.days().has_spool());
+    Ok(Arc::new(passthrough))
 }
 
 /// Attributes that the kernel was told to believe for hours are not true any more. Attributes only, never a byte range:

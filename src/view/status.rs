@@ -25,6 +25,16 @@ pub struct Status {
     keeper_pid: AtomicU32,
     /// There was one.
     is_orphan: AtomicBool,
+    passthrough: Mutex<PassthroughUse>,
+}
+
+/// Whether the kernel reads files of the spool itself.
+#[derive(Clone, Debug)]
+pub struct PassthroughUse {
+    /// Why it does not; `None` where it does.
+    pub refused: Option<String>,
+    /// How often a day is open that way now.
+    pub open: usize,
 }
 
 impl Status {
@@ -35,6 +45,10 @@ impl Status {
             text: Mutex::default(),
             keeper_pid: AtomicU32::new(0),
             is_orphan: AtomicBool::new(false),
+            passthrough: Mutex::new(PassthroughUse {
+                refused: Some("there is no mount".into()),
+                open: 0,
+            }),
         }
     }
 
@@ -54,6 +68,12 @@ impl View {
         self.status.keeper_pid.store(0, Ordering::Relaxed);
         self.status.is_orphan.store(true, Ordering::Relaxed);
         tracing::error!("ALARM: {ORPHAN}");
+    }
+
+    /// Whether the kernel reads files of the spool itself, now.
+    pub fn note_passthrough(&self, now: PassthroughUse) {
+        let known = &self.status.passthrough;
+        *known.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
     /// The text of status.json; made anew at most once a second.
@@ -116,6 +136,11 @@ impl View {
         let is_orphan = self.status.is_orphan.load(Ordering::Relaxed);
         let mut alarms = self.days.alarms();
         alarms.extend(is_orphan.then(|| ORPHAN.to_owned()));
+        let passthrough = &self.status.passthrough;
+        let passthrough = passthrough
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),
@@ -133,6 +158,9 @@ impl View {
                 "id": format!("{:016x}", self.dir.limits().hash_seed),
                 "days": days.iter().filter(|day| day.is_spooled()).count(),
                 "bytes": self.days.spool_bytes(),
+            },
+            "passthrough": {
+                "used": passthrough.refused.is_none(), "reason": passthrough.refused, "open": passthrough.open,
             },
             "away": away,
             "alarms": alarms,

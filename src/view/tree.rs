@@ -230,7 +230,9 @@ impl View {
         let ttl = match (file.is_live(), file.is_exact()) {
             // Opening it may correct the size (DESIGN 4.4): a kernel that believed this one would cut what is read then.
             (false, false) => Ttl::Unknown,
-            (true, _) => Ttl::Live,
+            // Reads are not held back to the size that was told last. A follower who has read more than that and then
+            // hears it again takes the file for truncated, and sends all of it again.
+            (true, _) => Ttl::Unknown,
             (false, true) => Ttl::Sealed,
         };
         Ok(Attr::file(ino, size, file.mtime_ns(), ttl))

@@ -21,6 +21,7 @@ mod log_shippers;
 mod mounting;
 mod outliving_restarts;
 mod own_writes;
+mod passthrough;
 mod publication_model;
 mod reading_a_day;
 mod reading_a_session;

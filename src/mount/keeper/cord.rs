@@ -21,7 +21,7 @@ pub const GREETING: &[u8] = b"auditfs keeper 1";
 pub const READY: &[u8] = b"ready";
 
 /// FUSE_UNIQUE_RESEND of `linux/fuse.h`.
-const RESENT: u64 = 1 << 63;
+pub const RESENT: u64 = 1 << 63;
 
 /// Whether a dead worker had this request before. It may have done what was asked: a request that changes something is
 /// answered with an error, never done again (DESIGN 4.11).
@@ -33,7 +33,8 @@ pub fn is_resent(request: &Request) -> bool {
 #[derive(Debug)]
 pub struct Cord {
     socket: OwnedFd,
-    device: OwnedFd,
+    /// The device of the mount.
+    pub device: OwnedFd,
     /// What workers write down for the next one: a file without a name that lives as long as the keeper.
     pub notebook: OwnedFd,
     /// The audit directory. Its path may by now lead into the mount itself.
