@@ -25,3 +25,8 @@ mod reading_a_day;
 mod reading_a_session;
 mod unix_tools;
 mod waking_watchers;
+mod writing_as_one;
+mod writing_events;
+mod writing_over_restarts;
+mod writing_recordings;
+mod writing_sessions;

@@ -7,11 +7,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use fuser::{FileHandle, OpenFlags};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::desk::Asker;
 use super::lines::Tail;
 use super::target::Target;
 
@@ -24,6 +23,8 @@ pub struct Handle {
     pub appends: bool,
     /// O_SYNC or O_DSYNC: no FSYNC comes (DESIGN 6), each write is to be durable.
     pub durable: bool,
+    /// Who opened it.
+    pub by: Asker,
     state: Mutex<HandleState>,
 }
 
@@ -38,17 +39,16 @@ pub struct HandleState {
     pub next_offset_bytes: Option<u64>,
     /// How many failures there had been before its first write that is not fsynced.
     pub failures_before: Option<u64>,
-    /// A close has been told of the unfinished line.
-    pub told: bool,
 }
 
 impl Handle {
     /// A handle with these open flags.
-    pub fn new(target: Target, flags: OpenFlags) -> Self {
+    pub fn new(target: Target, flags: OpenFlags, by: Asker) -> Self {
         Handle {
             target,
             appends: flags.0 & libc::O_APPEND != 0,
             durable: flags.0 & (libc::O_SYNC | libc::O_DSYNC) != 0,
+            by,
             state: Mutex::default(),
         }
     }
@@ -72,7 +72,7 @@ impl Handles {
     pub fn inherit(note: &[u8]) -> Self {
         let note: Value = serde_json::from_slice(note).unwrap_or_default();
         let tails = note.as_object().into_iter().flatten();
-        let tails = tails.filter_map(|(fh, tail)| Some((fh.parse().ok()?, tail_of(tail)?)));
+        let tails = tails.filter_map(|(fh, tail)| Some((fh.parse().ok()?, Tail::from_note(tail)?)));
         Handles {
             open: Mutex::default(),
             inherited: Mutex::new(tails.collect()),
@@ -84,10 +84,8 @@ impl Handles {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let mut tails = serde_json::Map::new();
         let mut add = |fh: &u64, tail: &Tail| {
-            if !tail.is_fresh() {
-                let (bytes, refused) = tail.parts();
-                let tail = json!({"bytes": STANDARD.encode(bytes), "refused": refused});
-                tails.insert(fh.to_string(), tail);
+            if let Some(note) = tail.to_note() {
+                tails.insert(fh.to_string(), note);
             }
         };
         // What was inherited and not asked for since is still good.
@@ -140,11 +138,6 @@ impl Handles {
     }
 }
 
-fn tail_of(value: &Value) -> Option<Tail> {
-    let bytes = STANDARD.decode(value.get("bytes")?.as_str()?).ok()?;
-    Some(Tail::from_parts(bytes, value.get("refused")?.as_bool()?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,13 +146,24 @@ mod tests {
     fn an_unfinished_line_is_handed_to_the_next_worker() {
         let handles = Handles::default();
         let flags = OpenFlags(libc::O_WRONLY | libc::O_APPEND);
-        let handle = handles.put(FileHandle(7), Handle::new(Target::Log, flags));
-        handle.state().tail = Tail::from_parts(b"{\"ev\xff".to_vec(), true);
-        handles.put(FileHandle(8), Handle::new(Target::Log, flags));
+        let handle = handles.put(
+            FileHandle(7),
+            Handle::new(Target::Log, flags, Asker::default()),
+        );
+        let mut tail = Tail::default();
+        tail.refuse(b"x");
+        handle.state().tail = tail.clone();
+        handles.put(
+            FileHandle(8),
+            Handle::new(Target::Log, flags, Asker::default()),
+        );
         let next = Handles::inherit(&handles.note());
         assert!(next.is_inherited(FileHandle(7)) && !next.is_inherited(FileHandle(8)));
-        let handle = next.put(FileHandle(7), Handle::new(Target::Log, flags));
-        assert_eq!(handle.state().tail.parts(), (b"{\"ev\xff".as_slice(), true));
+        let handle = next.put(
+            FileHandle(7),
+            Handle::new(Target::Log, flags, Asker::default()),
+        );
+        assert_eq!(handle.state().tail, tail);
     }
 
     #[test]
