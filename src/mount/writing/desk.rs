@@ -121,7 +121,7 @@ impl Desk {
             handle.state().opened_end_bytes = Some(self.shared.attr(ino, Wait::Share)?.size);
         }
         let fh = self.shared.new_handle();
-        self.handles.put(fh, handle);
+        self.handles.get_or_put(fh, handle);
         Ok(fh)
     }
 
@@ -309,7 +309,7 @@ impl Desk {
         let target = self.target_of(ino)?;
         // Who opened it only the worker before knew.
         let handle = Handle::new(target, flags, Asker::default());
-        Ok(self.handles.put(fh, handle))
+        Ok(self.handles.get_or_put(fh, handle))
     }
 
     /// What a file is that somebody has open. One that is no file, or a recording, was an upload to a worker before this.

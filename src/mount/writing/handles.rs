@@ -61,10 +61,13 @@ impl Handle {
 
 /// All of them.
 #[derive(Debug, Default)]
-pub struct Handles {
-    open: Mutex<HashMap<u64, Arc<Handle>>>,
-    /// Unfinished lines of the worker before.
-    inherited: Mutex<HashMap<u64, Tail>>,
+pub struct Handles(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    open: HashMap<u64, Arc<Handle>>,
+    /// Unfinished lines of the worker before, whose handles have not been seen yet.
+    inherited: HashMap<u64, Tail>,
 }
 
 impl Handles {
@@ -73,15 +76,15 @@ impl Handles {
         let note: Value = serde_json::from_slice(note).unwrap_or_default();
         let tails = note.as_object().into_iter().flatten();
         let tails = tails.filter_map(|(fh, tail)| Some((fh.parse().ok()?, Tail::from_note(tail)?)));
-        Handles {
-            open: Mutex::default(),
-            inherited: Mutex::new(tails.collect()),
-        }
+        Handles(Mutex::new(Table {
+            open: HashMap::new(),
+            inherited: tails.collect(),
+        }))
     }
 
     /// For the next worker.
     pub fn note(&self) -> Vec<u8> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = self.lock();
         let mut tails = serde_json::Map::new();
         let mut add = |fh: &u64, tail: &Tail| {
             if let Some(note) = tail.to_note() {
@@ -89,52 +92,43 @@ impl Handles {
             }
         };
         // What was inherited and not asked for since is still good.
-        let inherited = self
-            .inherited
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        inherited.iter().for_each(|(fh, tail)| add(fh, tail));
-        for (fh, handle) in open.iter() {
+        table.inherited.iter().for_each(|(fh, tail)| add(fh, tail));
+        for (fh, handle) in &table.open {
             add(fh, &handle.state().tail);
         }
         Value::Object(tails).to_string().into_bytes()
     }
 
-    /// Takes one in.
-    pub fn put(&self, fh: FileHandle, handle: Handle) -> Arc<Handle> {
-        let inherited = &mut self
-            .inherited
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(tail) = inherited.remove(&fh.0) {
-            handle.state().tail = tail;
-        }
-        let handle = Arc::new(handle);
-        self.lock().insert(fh.0, handle.clone());
-        handle
+    /// One that is open; if it is not known yet, `handle` is taken in, with what the worker before left of it. A FLUSH may
+    /// come beside a write, so that both ask at once.
+    pub fn get_or_put(&self, fh: FileHandle, handle: Handle) -> Arc<Handle> {
+        let table = &mut *self.lock();
+        let known = table.open.entry(fh.0).or_insert_with(|| {
+            if let Some(tail) = table.inherited.remove(&fh.0) {
+                handle.state().tail = tail;
+            }
+            Arc::new(handle)
+        });
+        known.clone()
     }
 
     /// One that is open.
     pub fn get(&self, fh: FileHandle) -> Option<Arc<Handle>> {
-        self.lock().get(&fh.0).cloned()
+        self.lock().open.get(&fh.0).cloned()
     }
 
     /// Whether the worker before left an unfinished line of it.
     pub fn is_inherited(&self, fh: FileHandle) -> bool {
-        let inherited = self
-            .inherited
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        inherited.contains_key(&fh.0)
+        self.lock().inherited.contains_key(&fh.0)
     }
 
     /// It is closed.
     pub fn take(&self, fh: FileHandle) -> Option<Arc<Handle>> {
-        self.lock().remove(&fh.0)
+        self.lock().open.remove(&fh.0)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Handle>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -146,20 +140,20 @@ mod tests {
     fn an_unfinished_line_is_handed_to_the_next_worker() {
         let handles = Handles::default();
         let flags = OpenFlags(libc::O_WRONLY | libc::O_APPEND);
-        let handle = handles.put(
+        let handle = handles.get_or_put(
             FileHandle(7),
             Handle::new(Target::Log, flags, Asker::default()),
         );
         let mut tail = Tail::default();
         tail.refuse(b"x");
         handle.state().tail = tail.clone();
-        handles.put(
+        handles.get_or_put(
             FileHandle(8),
             Handle::new(Target::Log, flags, Asker::default()),
         );
         let next = Handles::inherit(&handles.note());
         assert!(next.is_inherited(FileHandle(7)) && !next.is_inherited(FileHandle(8)));
-        let handle = next.put(
+        let handle = next.get_or_put(
             FileHandle(7),
             Handle::new(Target::Log, flags, Asker::default()),
         );
@@ -169,7 +163,7 @@ mod tests {
     #[test]
     fn a_note_of_nonsense_is_no_note() {
         for note in [&b""[..], b"[]", b"{\"x\":1}", b"{\"1\":{\"bytes\":1}}"] {
-            assert!(Handles::inherit(note).inherited.lock().unwrap().is_empty());
+            assert!(Handles::inherit(note).lock().inherited.is_empty());
         }
     }
 }
