@@ -221,6 +221,16 @@ impl Recorder {
             .unwrap_or(Ok(()))
     }
 
+    /// Makes everything acknowledged durable.
+    ///
+    /// # Errors
+    /// The first of all; the rest is synced all the same.
+    pub fn sync(&self) -> Result<(), WriteError> {
+        self.settle()?;
+        let sessions = self.running.sync();
+        self.log().sync().and(sessions)
+    }
+
     /// How often writing or syncing the daily log failed; see [`FileLog::failures`].
     pub fn log_failures(&self) -> u64 {
         self.log().failures()
