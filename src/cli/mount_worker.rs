@@ -2,7 +2,7 @@
 
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -32,7 +32,7 @@ pub fn run_worker(args: &MountArgs, mountpoint: &Path, source: &Path) -> anyhow:
     mount_options.allow_other |= args.allow_other;
     raise_open_files();
     let state_dir = args.state_dir.clone().context("--state-dir")?;
-    let finisher = Arc::new(OnceLock::new());
+    let finisher = Arc::new(Mutex::new(None));
     end_on_signal(finisher.clone())?;
     let name = source.to_string_lossy().into_owned();
     let opened = PathBuf::from(format!("/proc/self/fd/{}", cord.source.as_raw_fd()));
@@ -92,6 +92,8 @@ pub fn run_worker(args: &MountArgs, mountpoint: &Path, source: &Path) -> anyhow:
             view.lost_its_keeper();
         }
     })?;
+    // Locked while the note of the worker before is taken: a worker that is told to end has left it, or leaves its own.
+    let mut finish = finisher.lock().unwrap_or_else(PoisonError::into_inner);
     let mut serving = Serving::new(&cord, view.clone(), owner, Arc::new(toucher))?;
     if mount_options.writable {
         let WritePlan {
@@ -104,7 +106,8 @@ pub fn run_worker(args: &MountArgs, mountpoint: &Path, source: &Path) -> anyhow:
     }
     let service = serve(cord, serving, &options)?;
     tracing::info!(source = %source.display(), mountpoint = %mountpoint.display(), "serving");
-    drop(finisher.set(Box::new(service.finisher())));
+    *finish = Some(Box::new(service.finisher()));
+    drop(finish);
     service.join()?;
     tracing::info!("the mount has ended");
     Ok(())
@@ -127,19 +130,20 @@ fn claim_for_source(state_dir: &Path, source: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Ends a worker that serves; see [`Service::finisher`](crate::mount::Service::finisher).
-type Finisher = Box<dyn Fn(Duration, &dyn Fn()) + Send + Sync>;
+/// Ends a worker that serves; see [`Service::finisher`](crate::mount::Service::finisher). None before it serves.
+type Finisher = Option<Box<dyn Fn(Duration, &dyn Fn()) + Send>>;
 
 /// SIGTERM is the keeper's: another worker takes over, or the mount has ended. What has begun is finished, the rest is sent
 /// again.
-fn end_on_signal(finisher: Arc<OnceLock<Finisher>>) -> anyhow::Result<()> {
+fn end_on_signal(finisher: Arc<Mutex<Finisher>>) -> anyhow::Result<()> {
     use signal_hook::consts::SIGTERM;
     let mut signals = signal_hook::iterator::Signals::new([SIGTERM]).context("signal handlers")?;
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
             if signals.forever().next().is_some() {
-                if let Some(finish) = finisher.get() {
+                let finisher = finisher.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(finish) = &*finisher {
                     finish(FINISHING, &|| std::process::exit(0));
                 }
                 std::process::exit(0);

@@ -28,3 +28,8 @@ mod reading_a_session;
 mod restart_costs;
 mod unix_tools;
 mod waking_watchers;
+mod writing_as_one;
+mod writing_events;
+mod writing_over_restarts;
+mod writing_recordings;
+mod writing_sessions;
