@@ -5,7 +5,8 @@
 //! unfinished, restarted or damaged one. What cannot be trusted is a [`Damage`] beside the good data, never an error.
 
 pub use daily::{
-    DailyLine, LineForm, LineOrigin, MAX_LINE_BYTES, daily_time, read_line, show_line, shown_len,
+    DailyLine, LineForm, LineOrigin, MAX_LINE_BYTES, daily_time, read_line, read_lines, show_line,
+    shown_len,
 };
 pub use daily_name::DailyName;
 pub use damage::{Damage, Wound};
