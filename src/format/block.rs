@@ -35,11 +35,24 @@ impl Block {
         )
     }
 
-    /// Whether there is any control character.
+    /// Whether `byte` stands anywhere.
     #[inline(always)]
-    pub fn has_controls(&self) -> bool {
-        let [a, b, c, d] = self.0;
-        controls(a.min(b).min(c.min(d))).any()
+    pub fn has(&self, byte: u8) -> bool {
+        let byte = u8x16::splat(byte);
+        let [a, b, c, d] = self.0.map(|lane| lane.simd_eq(byte));
+        (a | b | c | d).to_bitmask() != 0
+    }
+
+    /// Where control characters stand.
+    #[inline(always)]
+    pub fn controls(&self) -> u64 {
+        mask(self.0.map(controls))
+    }
+
+    /// Where bytes beyond ASCII stand.
+    #[inline(always)]
+    pub fn highs(&self) -> u64 {
+        mask(self.0)
     }
 
     /// Whether there is any byte beyond ASCII.
@@ -47,6 +60,13 @@ impl Block {
     pub fn has_high(&self) -> bool {
         let [a, b, c, d] = self.0;
         (a | b | c | d).to_bitmask() != 0
+    }
+
+    /// Whether there is any control character or byte beyond ASCII.
+    #[inline(always)]
+    pub fn has_specials(&self) -> bool {
+        let [a, b, c, d] = self.0;
+        (controls(a.min(b).min(c.min(d))) | a | b | c | d).to_bitmask() != 0
     }
 }
 
@@ -73,14 +93,23 @@ mod tests {
     /// Holds what the vectors say against a walk.
     fn check(bytes: &[u8; BLOCK_BYTES]) {
         let stops = naive(bytes, |byte| byte < b' ' || byte == b'"' || byte == b'\\');
-        let controls = naive(bytes, |byte| byte < b' ') != 0;
-        let high = naive(bytes, |byte| !byte.is_ascii()) != 0;
+        let controls = naive(bytes, |byte| byte < b' ');
+        let highs = naive(bytes, |byte| !byte.is_ascii());
         let block = Block::of(bytes);
-        let found = (block.stops(), block.has_controls(), block.has_high());
-        assert_eq!(found, (stops, controls, high), "{bytes:?}");
+        assert_eq!(
+            (block.stops(), block.controls(), block.highs()),
+            (stops, controls, highs),
+            "{bytes:?}"
+        );
+        assert_eq!(
+            (block.has_high(), block.has_specials()),
+            (highs != 0, (controls | highs) != 0),
+            "{bytes:?}"
+        );
         for byte in *b"\",:\\" {
             let places = naive(bytes, |b| b == byte);
             assert_eq!(block.places_of(byte), places, "{bytes:?}");
+            assert_eq!(block.has(byte), places != 0, "{bytes:?}");
         }
     }
 
