@@ -23,3 +23,4 @@ mod reading_a_day;
 mod reading_a_session;
 mod unix_tools;
 mod waking_watchers;
+mod writing_crash;
