@@ -14,7 +14,7 @@ use super::scan::{self, Scanner};
 use super::table::FileRef;
 
 /// Names copied out of the catalog at a time.
-const LISTED_AT_ONCE: usize = 512;
+pub(super) const LISTED_AT_ONCE: usize = 512;
 
 /// Number of a session; never used again for another one.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -154,12 +154,12 @@ impl Catalog {
         }
     }
 
-    /// Namespaces that have sessions.
+    /// Namespaces that have sessions, or were made.
     pub fn namespaces(&self) -> Vec<Namespace> {
         self.read()
             .namespaces
             .iter()
-            .filter(|(_, ns)| ns.live > 0)
+            .filter(|(_, ns)| ns.live > 0 || ns.made)
             .map(|(name, _)| name.clone())
             .collect()
     }
@@ -190,6 +190,7 @@ impl Catalog {
         for (at, table) in state.tables.iter().enumerate() {
             table.files_of(no, FolderNo(at as u16), &sid, &mut files);
         }
+        state.own.files_of(no, &sid, &mut files);
         files.sort_by_cached_key(|file| {
             let origin = state
                 .folders
@@ -197,6 +198,8 @@ impl Catalog {
                 .map(|folder| folder.origin.as_str().to_owned());
             (origin, file.name.to_file_name())
         });
+        // A listing may have told meanwhile what was learned.
+        files.dedup();
         files
     }
 
@@ -244,7 +247,7 @@ impl Catalog {
         change(&mut self.state.write().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, State> {
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

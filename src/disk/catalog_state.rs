@@ -8,6 +8,7 @@ use crate::format::DataKind;
 
 use super::catalog::{DailyFile, SessionNo};
 use super::folder::{Folder, FolderNo};
+use super::own_names::OwnNames;
 use super::table::Table;
 
 #[derive(Debug, Default)]
@@ -20,12 +21,18 @@ pub(super) struct State {
     pub by_hash: HashMap<u64, SessionNo>,
     pub daily: BTreeMap<String, Vec<DailyFile>>,
     pub changed: Vec<SessionNo>,
+    /// When the sessions with an end mark in a folder last changed.
+    pub completed_changed_ns: HashMap<FolderNo, i64>,
+    /// What no listing has told yet.
+    pub own: OwnNames,
     pub refreshed: bool,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct NamespaceState {
     pub live: usize,
+    /// Shown though it may have no sessions.
+    pub made: bool,
     pub changed_ns: i64,
 }
 
@@ -121,12 +128,13 @@ impl State {
         Some(no)
     }
 
-    /// Replaces what a folder holds by a complete fresh listing.
+    /// Replaces what a folder holds by a complete fresh listing, which began when [`OwnNames::seq`] was `seq`.
     pub fn replace_table(
         &mut self,
         no: FolderNo,
         listing: Vec<(SessionNo, DataKind, bool, u64)>,
         mtime_ns: i64,
+        seq: u64,
     ) {
         let table = Arc::new(Table::pack(listing));
         let Some(slot) = self.tables.get_mut(usize::from(no.0)) else {
@@ -136,10 +144,17 @@ impl State {
         if old.sessions().next().is_some() {
             self.changed.extend(table.changed_since(&old));
         }
+        if old.completed() != table.completed() {
+            self.completed_changed(no, mtime_ns);
+        }
         for session in table.sessions() {
             self.count(session, true, mtime_ns);
+            if self.own.has_files(session) {
+                self.count(session, false, mtime_ns);
+            }
         }
-        for session in old.sessions() {
+        let told = self.own.listed(no, seq);
+        for session in old.sessions().chain(told) {
             self.count(session, false, mtime_ns);
         }
     }
@@ -165,7 +180,7 @@ impl State {
     }
 
     /// Empties everything known of a directory that a complete listing no longer has.
-    pub fn remove_dir(&mut self, dir: &str, mtime_ns: i64) {
+    pub fn remove_dir(&mut self, dir: &str, mtime_ns: i64, seq: u64) {
         self.daily.remove(dir);
         for at in 0..self.folders.len() {
             if self
@@ -173,12 +188,13 @@ impl State {
                 .get(at)
                 .is_some_and(|folder| folder.path == dir)
             {
-                self.replace_table(FolderNo(at as u16), Vec::new(), mtime_ns);
+                self.replace_table(FolderNo(at as u16), Vec::new(), mtime_ns, seq);
             }
         }
     }
 
-    fn count(&mut self, session: SessionNo, up: bool, mtime_ns: i64) {
+    /// A folder more, or less, has files of the session.
+    pub fn count(&mut self, session: SessionNo, up: bool, mtime_ns: i64) {
         let Some(entry) = self.sessions.get_mut(session.0 as usize) else {
             return;
         };

@@ -11,6 +11,7 @@ mod catalog_state;
 mod disk_error;
 mod folder;
 mod lanes;
+mod own_names;
 mod packed;
 mod scan;
 mod share;

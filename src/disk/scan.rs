@@ -40,6 +40,8 @@ struct Seen {
     listed_at: Instant,
     listing_took: Duration,
     subdirs: Vec<String>,
+    /// [`super::own_names::OwnNames::seq`] before the last listing.
+    began: u64,
 }
 
 /// What a directory is, and so which names count in it.
@@ -150,15 +152,22 @@ impl Scanner {
                 return Ok(seen.subdirs.clone());
             }
         }
+        let began = catalog.read().own.seq();
         let entries = catalog.disk().list(dir)?;
-        let subdirs = tell(catalog, dir, role, &entries, stat.mtime_ns);
+        let at = ListedAt {
+            mtime_ns: stat.mtime_ns,
+            began,
+        };
+        let subdirs = tell(catalog, dir, role, &entries, at);
         let seen = self.seen.entry(dir.to_owned()).or_insert(Seen {
             mtime_ns: stat.mtime_ns,
             changed_at: now,
             listed_at: now,
             listing_took: Duration::ZERO,
             subdirs: Vec::new(),
+            began,
         });
+        seen.began = began;
         seen.listed_at = now;
         seen.listing_took = now.elapsed();
         seen.subdirs.clone_from(&subdirs);
@@ -175,14 +184,31 @@ impl Scanner {
             .max()
             .unwrap_or(0);
         self.seen.retain(|dir, _| walked.contains(dir.as_str()));
+        // A directory is gone by the word of the nearest one above it that was walked, as that was last listed.
+        let gone_since = |dir: &str| {
+            let mut above = dir;
+            while !above.is_empty() && !walked.contains(above) {
+                above = above.rsplit_once('/').map_or("", |(above, _)| above);
+            }
+            self.seen.get(above).map_or(0, |seen| seen.began)
+        };
         catalog.change(|state| {
             for dir in state.known_dirs() {
                 if !walked.contains(dir.as_str()) {
-                    state.remove_dir(&dir, newest);
+                    state.remove_dir(&dir, newest, gone_since(&dir));
                 }
             }
         });
     }
+}
+
+/// When a directory was listed.
+#[derive(Clone, Copy, Debug)]
+struct ListedAt {
+    /// The directory's mtime before.
+    mtime_ns: i64,
+    /// [`super::own_names::OwnNames::seq`] before.
+    began: u64,
 }
 
 /// Puts a complete listing of `dir` into the catalog; gives the subdirectories.
@@ -191,7 +217,7 @@ fn tell(
     dir: &str,
     role: &Role<'_>,
     entries: &Listing,
-    mtime_ns: i64,
+    at: ListedAt,
 ) -> Vec<String> {
     let mut subdirs = Vec::new();
     let mut daily = Vec::new();
@@ -242,7 +268,7 @@ fn tell(
     }
     if wants_sessions {
         for folder in folders_of(dir, role) {
-            tell_sessions(catalog, &folder, entries, mtime_ns);
+            tell_sessions(catalog, &folder, entries, at);
         }
     }
     subdirs
@@ -250,7 +276,7 @@ fn tell(
 
 /// Puts the session files of a complete listing into the catalog, in portions: readers are not kept waiting, and nothing of
 /// the size of the directory is built beside its names.
-fn tell_sessions(catalog: &Catalog, folder: &Folder, entries: &Listing, mtime_ns: i64) {
+fn tell_sessions(catalog: &Catalog, folder: &Folder, entries: &Listing, at: ListedAt) {
     let numbers = catalog.change(|state| {
         state
             .folder_no(folder)
@@ -282,7 +308,7 @@ fn tell_sessions(catalog: &Catalog, folder: &Folder, entries: &Listing, mtime_ns
     }
     // A `.completed` alone is no session.
     drop_lone_completed(&mut listing);
-    catalog.change(|state| state.replace_table(no, listing, mtime_ns));
+    catalog.change(|state| state.replace_table(no, listing, at.mtime_ns, at.began));
 }
 
 /// Whether a name is one of a file that matters, so that nothing need be asked about it.

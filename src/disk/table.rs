@@ -25,6 +25,8 @@ pub(super) struct Table {
     sessions: Vec<(SessionNo, u32)>,
     /// (kind, gz, number in 1 to 10 bytes) of each file.
     files: Vec<u8>,
+    /// How many sessions have an end mark, and a hash of which.
+    completed: (usize, u64),
 }
 
 const KINDS: [DataKind; 9] = [
@@ -55,6 +57,12 @@ impl Table {
                 };
                 table.sessions.push((session, at));
             }
+            if kind == DataKind::Completed {
+                table.completed.0 += 1;
+                table.completed.1 = (table.completed.1 ^ u64::from(session.0))
+                    .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                    .rotate_left(29);
+            }
             table.files.push(code(kind) | if gz { GZ } else { 0 });
             while number >= 0x80 {
                 table.files.push(number as u8 | 0x80);
@@ -70,6 +78,22 @@ impl Table {
     /// The sessions that have files here.
     pub fn sessions(&self) -> impl Iterator<Item = SessionNo> + '_ {
         self.sessions.iter().map(|(session, _)| *session)
+    }
+
+    /// How many sessions have an end mark here, and a hash of which they are.
+    pub fn completed(&self) -> (usize, u64) {
+        self.completed
+    }
+
+    /// The sessions from number `from` on that have an end mark here.
+    pub fn completed_from(&self, from: SessionNo) -> impl Iterator<Item = SessionNo> + '_ {
+        let first = self
+            .sessions
+            .partition_point(|(session, _)| *session < from);
+        let sessions = self.sessions.get(first..).unwrap_or_default().iter();
+        sessions
+            .map(|(session, _)| *session)
+            .filter(|session| each_tag(self.packed(*session)).any(|tag| tag == COMPLETED))
     }
 
     /// Sessions of this table that have other files in `before`, which is an older listing of the same folder.
@@ -127,6 +151,20 @@ impl Table {
     }
 }
 
+/// The code of [`DataKind::Completed`].
+const COMPLETED: u8 = 6;
+
+/// The kind and form of each file, from its packed bytes.
+fn each_tag(packed: &[u8]) -> impl Iterator<Item = u8> + '_ {
+    let mut packed = packed.iter();
+    std::iter::from_fn(move || {
+        let tag = packed.next().copied();
+        // Its number is passed over.
+        let _ = packed.find(|byte| **byte & 0x80 == 0);
+        tag
+    })
+}
+
 fn code(kind: DataKind) -> u8 {
     KINDS.iter().position(|k| *k == kind).unwrap_or(0) as u8
 }
@@ -142,6 +180,7 @@ mod tests {
             (SessionNo(7), DataKind::Chunks, true, u64::MAX),
             (SessionNo(3), DataKind::Index, false, 0),
             (SessionNo(7), DataKind::Events, true, 300),
+            (SessionNo(7), DataKind::Completed, false, 0),
         ];
         let table = Table::pack(listing);
         let mut files = Vec::new();
@@ -149,11 +188,24 @@ mod tests {
         let names: Vec<String> = files.iter().map(|f| f.name.to_file_name()).collect();
         assert_eq!(
             names,
-            ["100-300.events.gz", "100-18446744073709551615.chunks.gz"]
+            [
+                "100-300.events.gz",
+                "100-18446744073709551615.chunks.gz",
+                "100.completed"
+            ]
+        );
+        assert_eq!(
+            KINDS.get(usize::from(COMPLETED)),
+            Some(&DataKind::Completed)
         );
         assert_eq!(
             table.sessions().collect::<Vec<_>>(),
             [SessionNo(3), SessionNo(7)]
+        );
+        let completed: Vec<SessionNo> = table.completed_from(SessionNo(2)).collect();
+        assert_eq!(
+            (completed.as_slice(), table.completed().0),
+            (&[SessionNo(7)][..], 1)
         );
     }
 }

@@ -1,4 +1,4 @@
-//! A print event says which bytes of the terminal stream came when; its line has a fixed form of its own.
+//! A print event says which bytes of the terminal stream came when; `format::print_line` writes its line.
 
 use super::{EventFields, EventIndex, EventName, EventTime, SessionChunk, field_name};
 
@@ -20,25 +20,6 @@ pub struct PrintEvent {
 }
 
 impl PrintEvent {
-    /// Appends the event's line, without newline, with the fields in the order of real events files (FORMAT 3):
-    /// `time`, `event`, `bytes`, `ms`, `offset`, `ei`, `ci`.
-    pub fn write_json(&self, out: &mut String) {
-        use std::fmt::Write;
-        let PrintEvent {
-            time,
-            bytes,
-            delay_ms,
-            offset_bytes,
-            event_index: EventIndex(ei),
-            chunk_index,
-        } = self;
-        let written = write!(
-            out,
-            r#"{{"time":"{time}","event":"print","bytes":{bytes},"ms":{delay_ms},"offset":{offset_bytes},"ei":{ei},"ci":{chunk_index}}}"#,
-        );
-        debug_assert!(written.is_ok(), "a String takes whatever is written to it");
-    }
-
     /// The event as fields.
     pub fn to_fields(&self) -> EventFields {
         let mut fields = EventFields::new();
@@ -82,13 +63,6 @@ mod tests {
             event_index: EventIndex(2),
             chunk_index: 1,
         }
-    }
-
-    #[test]
-    fn the_line_is_the_one_teleport_writes() {
-        let mut line = String::new();
-        event().write_json(&mut line);
-        assert_eq!(line, LINE);
     }
 
     #[test]

@@ -92,7 +92,7 @@ pub enum ChunkError {
 }
 
 /// The event in a chunk (the seed's `EventFromChunk`). A print event has `time`, `event`, `bytes`, `ms`, `offset`, `ei`
-/// and `ci`; write it by [`PrintEvent::write_json`], which keeps that order. Any other event has the fields in its data,
+/// and `ci`; write it by `format::print_line`, which keeps the order of real lines. Any other event has the fields in its data,
 /// with `sid`, `ei`, `time` and `event` forced to those of the session and chunk.
 ///
 /// # Errors

@@ -5,7 +5,7 @@
 
 use std::io::Write;
 
-use crate::event::{EventIndex, EventTime, StreamOffset};
+use crate::event::{EventIndex, EventTime, PrintEvent, StreamOffset};
 
 use super::daily::time_of_value;
 use super::scan::scan_object;
@@ -108,37 +108,20 @@ fn integral_float(value: &[u8]) -> Option<i128> {
     (number.fract() == 0.0 && number.abs() < EXACT_BELOW).then_some(number as i128)
 }
 
-/// A print event to be written: one chunk of the stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PrintLine {
-    /// When the bytes were printed.
-    pub time: EventTime,
-    /// How many bytes they are.
-    pub bytes: u64,
-    /// Milliseconds since the first print event of the session.
-    pub ms: i64,
-    /// Where the bytes begin in the stream.
-    pub offset: StreamOffset,
-    /// The place among the events of the session.
-    pub ei: EventIndex,
-    /// The place among the chunks of the session.
-    pub ci: i64,
-}
-
-/// Appends the line of a print event, newline included, as Teleport writes it: members in this order, no `sid` (FORMAT 3).
-/// [`read_session_line`] reads it back.
-pub fn print_line(print: &PrintLine, out: &mut Vec<u8>) {
-    let PrintLine {
+/// Appends the line of a print event, newline included, as Teleport writes it: `time`, `event`, `bytes`, `ms`, `offset`,
+/// `ei`, `ci` in this order, no `sid` (FORMAT 3). [`read_session_line`] reads it back.
+pub fn print_line(print: &PrintEvent, out: &mut Vec<u8>) {
+    let PrintEvent {
         time,
         bytes,
-        ms,
-        offset: StreamOffset(offset),
-        ei: EventIndex(ei),
-        ci,
-    } = *print;
+        delay_ms,
+        offset_bytes,
+        event_index: EventIndex(ei),
+        chunk_index,
+    } = print;
     let line = writeln!(
         out,
-        r#"{{"time":"{time}","event":"print","bytes":{bytes},"ms":{ms},"offset":{offset},"ei":{ei},"ci":{ci}}}"#
+        r#"{{"time":"{time}","event":"print","bytes":{bytes},"ms":{delay_ms},"offset":{offset_bytes},"ei":{ei},"ci":{chunk_index}}}"#
     );
     debug_assert!(line.is_ok(), "a Vec takes every byte");
 }
@@ -264,13 +247,13 @@ mod tests {
     #[test]
     fn a_print_line_is_written_as_teleport_does() {
         let time = EventTime::parse_rfc3339(b"2018-05-01T10:43:49.68Z").unwrap();
-        let print = PrintLine {
+        let print = PrintEvent {
             time,
             bytes: 7,
-            ms: 8611,
-            offset: StreamOffset(1272),
-            ei: EventIndex(17),
-            ci: 15,
+            delay_ms: 8611,
+            offset_bytes: 1272,
+            event_index: EventIndex(17),
+            chunk_index: 15,
         };
         let mut out = Vec::new();
         print_line(&print, &mut out);
@@ -280,11 +263,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_print_line_reads_back(ns in any::<i64>(), bytes in any::<u64>(), ms in any::<i64>(), offset in any::<u64>(), ei in any::<i64>(), ci in any::<i64>()) {
-            let print = PrintLine { time: EventTime::from_ns(ns), bytes, ms, offset: StreamOffset(offset), ei: EventIndex(ei), ci };
+        fn a_print_line_reads_back(ns in any::<i64>(), bytes in any::<u64>(), ms in any::<i64>(), offset in 0..=i64::MAX, ei in any::<i64>(), ci in any::<i64>()) {
+            let print = PrintEvent { time: EventTime::from_ns(ns), bytes, delay_ms: ms, offset_bytes: offset, event_index: EventIndex(ei), chunk_index: ci };
             let mut out = Vec::new();
             print_line(&print, &mut out);
-            let fields = PrintFields { offset: Some(StreamOffset(offset)), bytes: Some(bytes), ci: Some(ci), ms: Some(ms) };
+            let fields = PrintFields { offset: Some(StreamOffset(offset as u64)), bytes: Some(bytes), ci: Some(ci), ms: Some(ms) };
             let read = SessionLine { ei: Some(EventIndex(ei)), time: Some(print.time), event: b"print", print: Some(fields) };
             prop_assert_eq!(read_session_line(out.strip_suffix(b"\n").unwrap()), Some(read));
         }

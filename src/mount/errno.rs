@@ -12,6 +12,8 @@ pub fn errno(error: &ViewError) -> Errno {
         ViewError::IsDirectory => Errno::EISDIR,
         ViewError::NotSymlink => Errno::EINVAL,
         ViewError::NoSuchOffset => Errno::ENXIO,
+        ViewError::Exists => Errno::EEXIST,
+        ViewError::Full => Errno::ENOSPC,
         ViewError::WouldBlock => Errno::EAGAIN,
         ViewError::Disk(DiskError::TimedOut { .. }) => Errno::ETIMEDOUT,
         ViewError::Disk(DiskError::TooLarge { .. }) => Errno::EFBIG,

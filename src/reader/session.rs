@@ -1,13 +1,14 @@
 //! One session as its files stand at one moment: stream, events and facts, each worked out when first asked for.
 
-use std::sync::atomic::{AtomicI64, AtomicUsize};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::{CacheKey, Contents, DiskError, SessionInfo, SessionNo};
-use crate::format::{Damage, DataKind, Wound};
+use crate::format::DataKind;
 
 use super::audit_dir::AuditDir;
 use super::event_scan::{EventScan, SessionFacts};
+use super::session_archive::SessionArchive;
 use super::session_events::{EventsFile, SessionEvents};
 use super::session_file::{SessionFile, group_of};
 use super::stream::{ChunksFile, Stream};
@@ -20,9 +21,12 @@ pub struct Session {
     no: SessionNo,
     info: SessionInfo,
     files: Vec<SessionFile>,
+    mtime_ns: i64,
     idle: bool,
     /// When its files were last looked at, nanoseconds since 1970.
     pub(super) checked_ns: AtomicI64,
+    /// How many writes of this process the last look saw.
+    pub(super) writes_seen: AtomicU64,
     /// What the cache was last told that it costs.
     pub(super) charged_bytes: AtomicUsize,
     worked_out: Mutex<WorkedOut>,
@@ -37,6 +41,8 @@ pub enum WorkedOutPart {
     Events,
     /// [`Session::summary`].
     Summary,
+    /// [`Session::archive`].
+    Archive,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +50,7 @@ struct WorkedOut {
     stream: Option<Arc<Stream>>,
     events: Option<Arc<SessionEvents>>,
     summary: Option<Arc<str>>,
+    archive: Option<Arc<SessionArchive>>,
     growing: Option<bool>,
 }
 
@@ -53,21 +60,21 @@ impl Session {
         no: SessionNo,
         info: SessionInfo,
         files: Vec<SessionFile>,
+        made_ns: Option<i64>,
         now_ns: i64,
     ) -> Self {
-        let newest = files
-            .iter()
-            .map(|file| file.stat.mtime_ns)
-            .max()
-            .unwrap_or(0);
-        let idle = newest.saturating_add(dir.limits().session_idle_ns) < now_ns;
+        let mtimes = files.iter().map(|file| file.stat.mtime_ns);
+        let mtime_ns = mtimes.max().or(made_ns).unwrap_or(0);
+        let idle = mtime_ns.saturating_add(dir.limits().session_idle_ns) < now_ns;
         Session {
             dir,
             no,
             info,
             files,
+            mtime_ns,
             idle,
             checked_ns: AtomicI64::new(now_ns),
+            writes_seen: AtomicU64::new(0),
             charged_bytes: AtomicUsize::new(0),
             worked_out: Mutex::default(),
         }
@@ -88,13 +95,9 @@ impl Session {
         &self.files
     }
 
-    /// Newest modification of any of its files, nanoseconds since 1970.
+    /// Newest modification of any of its files, or when it was made if it has none; nanoseconds since 1970.
     pub fn mtime_ns(&self) -> i64 {
-        self.files
-            .iter()
-            .map(|file| file.stat.mtime_ns)
-            .max()
-            .unwrap_or(0)
+        self.mtime_ns
     }
 
     /// Whether none of its files has grown for longer than `--session-idle`.
@@ -188,6 +191,19 @@ impl Session {
         Ok(events)
     }
 
+    /// The recording as a tarball.
+    ///
+    /// # Errors
+    /// Of the share.
+    pub fn archive(&self) -> Result<Arc<SessionArchive>, DiskError> {
+        if let Some(known) = self.lock().archive.clone() {
+            return Ok(known);
+        }
+        let archive = Arc::new(SessionArchive::of(self)?);
+        self.lock().archive = Some(archive.clone());
+        Ok(archive)
+    }
+
     /// The text of summary.json.
     ///
     /// # Errors
@@ -208,6 +224,7 @@ impl Session {
             WorkedOutPart::Stream => worked_out.stream.is_some(),
             WorkedOutPart::Events => worked_out.events.is_some(),
             WorkedOutPart::Summary => worked_out.summary.is_some(),
+            WorkedOutPart::Archive => worked_out.archive.is_some(),
         }
     }
 
@@ -223,61 +240,13 @@ impl Session {
         Ok(facts)
     }
 
-    /// What could not be trusted, by server and file.
-    ///
-    /// # Errors
-    /// Of the share, but for files that cannot be opened: those are damage.
-    pub fn damage(&self) -> Result<Vec<(SessionFile, Damage)>, DiskError> {
-        let mut found = Vec::new();
-        for file in &self.files {
-            let kind = file.file.name.kind;
-            if kind == DataKind::Completed {
-                continue;
-            }
-            match self.contents(file) {
-                Ok(contents) => found.extend(
-                    contents
-                        .damage()
-                        .into_iter()
-                        .map(|damage| (file.clone(), damage)),
-                ),
-                Err(error) => {
-                    let wound = Wound::Unreadable(error.to_string());
-                    found.push((
-                        file.clone(),
-                        Damage {
-                            wound,
-                            offset_bytes: 0,
-                        },
-                    ));
-                    continue;
-                }
-            }
-            if group_of(kind).is_some() {
-                let scan = self.scan(file)?;
-                let (damage, _) = scan.damage();
-                found.extend(damage.into_iter().map(|damage| (file.clone(), damage)));
-                if scan.whole() < scan.contents().len_bytes() {
-                    found.push((
-                        file.clone(),
-                        Damage {
-                            wound: Wound::TornLine,
-                            offset_bytes: scan.whole(),
-                        },
-                    ));
-                }
-            }
-        }
-        Ok(found)
-    }
-
     fn of_kind(&self, wanted: impl Fn(DataKind) -> bool) -> impl Iterator<Item = &SessionFile> {
         self.files
             .iter()
             .filter(move |file| wanted(file.file.name.kind))
     }
 
-    fn events_files(&self) -> Result<Vec<EventsFile>, DiskError> {
+    pub(super) fn events_files(&self) -> Result<Vec<EventsFile>, DiskError> {
         let mut files = Vec::new();
         for file in &self.files {
             let Some(group) = group_of(file.file.name.kind) else {
@@ -313,7 +282,7 @@ impl Session {
         }
     }
 
-    fn contents(&self, file: &SessionFile) -> Result<Arc<Contents>, DiskError> {
+    pub(super) fn contents(&self, file: &SessionFile) -> Result<Arc<Contents>, DiskError> {
         let contents = self.dir.contents(&file.path, file.stat)?;
         if self.idle {
             contents.settle()?;
@@ -321,7 +290,7 @@ impl Session {
         Ok(contents)
     }
 
-    fn scan(&self, file: &SessionFile) -> Result<Arc<EventScan>, DiskError> {
+    pub(super) fn scan(&self, file: &SessionFile) -> Result<Arc<EventScan>, DiskError> {
         let contents = self.contents(file)?;
         let key = CacheKey::Events(file.path.clone());
         let known = self
@@ -369,7 +338,9 @@ impl Session {
             .as_ref()
             .map_or(0, |events| events.cost_bytes());
         let summary = worked_out.summary.as_ref().map_or(0, |text| text.len());
-        size_of::<Self>() + files + stream + events + summary
+        let archive = worked_out.archive.as_ref();
+        let archive = archive.map_or(0, |archive| archive.cost_bytes());
+        size_of::<Self>() + files + stream + events + summary + archive
     }
 
     fn lock(&self) -> MutexGuard<'_, WorkedOut> {

@@ -22,6 +22,14 @@ pub struct SessionFile {
     pub stat: FileStat,
 }
 
+/// The kind of the events of each group, see [`group_of`].
+pub const GROUP_KINDS: [DataKind; 4] = [
+    DataKind::Events,
+    DataKind::CommandEvents,
+    DataKind::DiskEvents,
+    DataKind::NetworkEvents,
+];
+
 /// 0 for main events, another number for each kind of enhanced events, none for other files.
 pub fn group_of(kind: DataKind) -> Option<usize> {
     match kind {

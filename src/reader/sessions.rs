@@ -1,9 +1,11 @@
 //! All sessions: each looked at when it is asked for, and again when it may have grown.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::disk::{CacheKey, Cost, DiskError, Origin, SessionNo};
+
+use crate::event::ServerId;
 
 use super::audit_dir::AuditDir;
 use super::session::Session;
@@ -16,16 +18,49 @@ const FRESH_QUIET_NS: i64 = 2_000_000_000;
 /// A session that has been untouched for a day is not expected to grow.
 const QUIET_NS: i64 = 24 * 3600 * 1_000_000_000;
 
+/// Sessions whose number is the same modulo this share a count of writes.
+const WRITE_COUNTS: usize = 1024;
+
 /// See the module text.
 #[derive(Debug)]
 pub struct Sessions {
     dir: Arc<AuditDir>,
+    /// The server as which this process writes, if it does.
+    own_server: OnceLock<ServerId>,
+    /// Counts what this process writes; sessions share the counts, at the cost of a look too many.
+    writes: [AtomicU64; WRITE_COUNTS],
 }
 
 impl Sessions {
     /// The sessions of `dir`.
     pub fn new(dir: Arc<AuditDir>) -> Self {
-        Sessions { dir }
+        Sessions {
+            dir,
+            own_server: OnceLock::new(),
+            writes: [const { AtomicU64::new(0) }; WRITE_COUNTS],
+        }
+    }
+
+    /// This process writes as `server` into the same directory.
+    pub fn write_as(&self, server: ServerId) {
+        // Said once; a process does not change its server.
+        let _ = self.own_server.set(server);
+    }
+
+    /// The server as which this process writes, if it does.
+    pub fn own_server(&self) -> Option<&ServerId> {
+        self.own_server.get()
+    }
+
+    /// This process has written to the session: the next look at it is a fresh one, and sees its new files.
+    pub fn wrote(&self, no: SessionNo) {
+        if let Some(count) = self.writes_of(no) {
+            count.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    fn writes_of(&self, no: SessionNo) -> Option<&AtomicU64> {
+        self.writes.get(no.0 as usize % WRITE_COUNTS)
     }
 
     /// The session as known, if the last look at its files is still good: never waits for the share.
@@ -36,6 +71,9 @@ impl Sessions {
         } else {
             FRESH_NS
         };
+        if session.writes_seen.load(Ordering::Relaxed) != self.writes_now(no) {
+            return None;
+        }
         let age_ns = now_ns.saturating_sub(session.checked_ns.load(Ordering::Relaxed));
         if !(0..=good).contains(&age_ns) {
             return None;
@@ -56,6 +94,11 @@ impl Sessions {
         let Some(info) = catalog.session(no) else {
             return Ok(None);
         };
+        // Before anything is looked at: what is written from here on is not seen by this look.
+        let writes = self.writes_now(no);
+        if let Some(server) = self.own_server.get().filter(|_| writes > 0) {
+            catalog.learn(server, &info.namespace, &info.sid)?;
+        }
         let mut files = Vec::new();
         for file in catalog.files_of(no) {
             let Some(folder) = catalog.folder(file.folder) else {
@@ -81,10 +124,19 @@ impl Sessions {
                 Err(error) => return Err(error),
             }
         }
-        if files.is_empty() {
+        let made_ns = catalog.made_ns(no);
+        if files.is_empty() && made_ns.is_none() {
             return Ok(None);
         }
-        let fresh = Arc::new(Session::new(self.dir.clone(), no, info, files, now_ns));
+        let fresh = Arc::new(Session::new(
+            self.dir.clone(),
+            no,
+            info,
+            files,
+            made_ns,
+            now_ns,
+        ));
+        fresh.writes_seen.store(writes, Ordering::Relaxed);
         let key = CacheKey::Session(no);
         if let Some(before) = self
             .dir
@@ -93,11 +145,17 @@ impl Sessions {
             .filter(|before| before.same_files(&fresh))
         {
             before.checked_ns.store(now_ns, Ordering::Relaxed);
+            before.writes_seen.store(writes, Ordering::Relaxed);
             self.charge(&before);
             return Ok(Some(before));
         }
         self.charge(&fresh);
         Ok(Some(fresh))
+    }
+
+    fn writes_now(&self, no: SessionNo) -> u64 {
+        self.writes_of(no)
+            .map_or(0, |count| count.load(Ordering::Acquire))
     }
 
     /// Tells the cache what the session holds by now.

@@ -82,6 +82,21 @@ impl Stream {
         &self.layout.gaps
     }
 
+    /// Bytes that are shown and no hole, in ranges.
+    pub fn known_ranges(&self) -> Vec<Range<u64>> {
+        let mut ranges = Vec::new();
+        let mut at = 0;
+        let end = self.len_bytes..self.len_bytes;
+        for gap in self.layout.gaps.iter().chain([&end]) {
+            let range = at..gap.start.min(self.len_bytes);
+            if !range.is_empty() {
+                ranges.push(range);
+            }
+            at = gap.end;
+        }
+        ranges
+    }
+
     /// One past the last byte that any server has, shown or not.
     pub fn end(&self) -> u64 {
         self.layout.end()

@@ -61,7 +61,7 @@ impl View {
         };
         match node {
             Node::Root => {
-                let names = vec![
+                let mut names = vec![
                     (Node::StatusDir, ".auditfs".to_owned(), Directory),
                     (Node::Readme, "README.txt".to_owned(), File),
                     (Node::EventsDir, "events".to_owned(), Directory),
@@ -73,6 +73,9 @@ impl View {
                         Directory,
                     ),
                 ];
+                if let Some(recordings) = self.recordings_dir(&Namespace::default()) {
+                    names.insert(5, (recordings, "recordings".to_owned(), Directory));
+                }
                 fixed(names, &mut each);
             }
             Node::EventsDir | Node::ByTimeDir => {
@@ -138,10 +141,27 @@ impl View {
                     .collect();
                 fixed(names, &mut each);
             }
-            Node::NamespaceDir(ns) => fixed(
-                vec![(sessions_ns(ns), "sessions".to_owned(), Directory)],
-                &mut each,
-            ),
+            Node::NamespaceDir(ns) => {
+                let recordings = self.recordings_dir(ns).into_iter();
+                let mut names: Vec<_> = recordings
+                    .map(|node| (node, "recordings".to_owned(), Directory))
+                    .collect();
+                names.push((sessions_ns(ns), "sessions".to_owned(), Directory));
+                fixed(names, &mut each);
+            }
+            Node::RecordingsDir(ns) => {
+                let server = self.own_server().ok_or(ViewError::NotFound)?;
+                let first = SessionNo(u32::try_from(from).unwrap_or(u32::MAX));
+                let catalog = self.dir.catalog();
+                catalog.each_completed(server, ns, first, |no, sid| {
+                    each(Entry {
+                        node: Node::Recording(no),
+                        name: format!("{sid}.tar"),
+                        kind: File,
+                        next: u64::from(no.0) + 1,
+                    })
+                });
+            }
             Node::StatusDir => {
                 let names = vec![
                     (Node::Status, "status.json".to_owned(), File),
@@ -154,6 +174,7 @@ impl View {
             | Node::Day(_)
             | Node::DayByTime(_)
             | Node::SessionFile(..)
+            | Node::Recording(_)
             | Node::Status
             | Node::Version => {
                 return Err(ViewError::NotDirectory);

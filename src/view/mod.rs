@@ -10,10 +10,12 @@ mod listing;
 mod node;
 mod open;
 mod resolve;
+mod session_files;
 mod status;
 mod texts;
 mod tree;
 mod view_error;
+mod written;
 
 pub use attr::{Attr, NodeKind, Ttl};
 pub use listing::Entry;
@@ -21,6 +23,7 @@ pub use node::{Node, SessionPart};
 pub use open::{Made, OpenMode, Opened};
 pub use tree::{Changes, View, Wait};
 pub use view_error::ViewError;
+pub use written::Recorded;
 
 // Words of the layers below that the mount needs, so that it knows the view only.
 pub use crate::disk::DiskError;

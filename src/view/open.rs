@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::reader::DayByTime;
+use crate::reader::{DayByTime, SessionArchive, is_quiet};
 
-use super::attr::Ttl;
 use super::node::{Node, SessionPart};
 use super::texts;
-use super::tree::{View, Wait, session_ttl};
+use super::tree::{View, Wait};
 use super::view_error::ViewError;
 
 /// How long opening a day waits for its first scan, so that its length is exact and the page cache may keep it.
@@ -39,6 +38,8 @@ pub enum Made {
     Text(Arc<str>),
     /// A day sorted by time.
     Sorted(Arc<DayByTime>),
+    /// A recording, of one moment: its first bytes say how long the rest is.
+    Archive(Arc<SessionArchive>),
 }
 
 impl Made {
@@ -50,6 +51,7 @@ impl Made {
         match self {
             Made::Text(text) => out.extend_from_slice(part_of(text, offset, len)),
             Made::Sorted(sorted) => sorted.read_at(offset, len, out)?,
+            Made::Archive(archive) => archive.read_at(offset, len, out)?,
         }
         Ok(())
     }
@@ -100,11 +102,15 @@ impl View {
                 if wait == Wait::Never && !session.has_worked_out(part.worked_out()) {
                     return Err(ViewError::WouldBlock);
                 }
-                let mode = match session_ttl(&session, now_ns) {
-                    Ttl::Sealed => OpenMode::Cached,
-                    Ttl::Live | Ttl::Unknown => OpenMode::Direct,
+                let mode = match is_quiet(&session, now_ns) {
+                    true => OpenMode::Cached,
+                    false => OpenMode::Direct,
                 };
                 match part {
+                    SessionPart::Archive => self.noting(session.archive()).map(|archive| Opened {
+                        mode,
+                        made: Some(Made::Archive(archive)),
+                    }),
                     SessionPart::Summary => text(self.noting(session.summary())?, mode),
                     SessionPart::Stream => self
                         .noting(session.stream())
@@ -114,7 +120,11 @@ impl View {
                         .map(|_| Opened { mode, made: None }),
                 }
             }
+            Node::Recording(no) => {
+                self.open(&Node::SessionFile(*no, SessionPart::Archive), wait, now_ns)
+            }
             Node::Root
+            | Node::RecordingsDir(_)
             | Node::EventsDir
             | Node::ByTimeDir
             | Node::SessionsDir(_)
@@ -157,6 +167,14 @@ impl View {
                     session
                         .events()
                         .and_then(|events| events.read_at(offset, len, out)),
+                )?;
+            }
+            Node::SessionFile(no, SessionPart::Archive) | Node::Recording(no) => {
+                let session = self.session(*no, Wait::Share, now_ns)?;
+                self.noting(
+                    session
+                        .archive()
+                        .and_then(|archive| archive.read_at(offset, len, out)),
                 )?;
             }
             made => {

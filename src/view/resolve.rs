@@ -19,6 +19,7 @@ impl View {
                 "README.txt" => Some(Node::Readme),
                 "events" => Some(Node::EventsDir),
                 "events-by-time" => Some(Node::ByTimeDir),
+                "recordings" => self.recordings_dir(&Namespace::default()),
                 "sessions" => Some(Node::SessionsDir(Namespace::default())),
                 "namespaces" => Some(Node::NamespacesDir),
                 ".auditfs" => Some(Node::StatusDir),
@@ -28,6 +29,7 @@ impl View {
             Node::EventsDir => self.day_named(name).map(Node::Day),
             Node::ByTimeDir => self.day_named(name).map(Node::DayByTime),
             Node::SessionsDir(ns) => self.dir.catalog().find(ns, name).map(Node::Session),
+            Node::RecordingsDir(ns) => self.recording_named(ns, name),
             Node::Session(no) => {
                 let part = SessionPart::ALL
                     .into_iter()
@@ -39,7 +41,11 @@ impl View {
                 ns.filter(|ns| self.dir.catalog().namespaces().contains(ns))
                     .map(Node::NamespaceDir)
             }
-            Node::NamespaceDir(ns) => (name == "sessions").then(|| sessions_ns(ns)),
+            Node::NamespaceDir(ns) => match name {
+                "sessions" => Some(sessions_ns(ns)),
+                "recordings" => self.recordings_dir(ns),
+                _ => None,
+            },
             Node::StatusDir => match name {
                 "status.json" => Some(Node::Status),
                 "version" => Some(Node::Version),
@@ -50,12 +56,28 @@ impl View {
             | Node::Day(_)
             | Node::DayByTime(_)
             | Node::SessionFile(..)
+            | Node::Recording(_)
             | Node::Status
             | Node::Version => {
                 return Err(ViewError::NotDirectory);
             }
         };
         found.ok_or(ViewError::NotFound)
+    }
+
+    /// The directory of recordings, where this mount writes.
+    pub(super) fn recordings_dir(&self, namespace: &Namespace) -> Option<Node> {
+        self.own_server()
+            .map(|_| Node::RecordingsDir(namespace.clone()))
+    }
+
+    /// A finished recording in this server's own folder.
+    fn recording_named(&self, namespace: &Namespace, name: &str) -> Option<Node> {
+        let (catalog, server) = (self.dir.catalog(), self.own_server()?);
+        let no = catalog.find(namespace, name.strip_suffix(".tar")?)?;
+        catalog
+            .is_completed_by(server, namespace, no)
+            .then_some(Node::Recording(no))
     }
 
     /// The date that a file name of a day says, if it has a record.

@@ -20,6 +20,8 @@ This is an auditfs mount: the audit logs of several auth servers, read from one 
   sessions/<sid>/stream           what the terminal of a session showed, from whichever servers recorded it
   sessions/<sid>/events.jsonl     the events of the session in order, print events included
   sessions/<sid>/summary.json     who, when, where, how much, and what of the recording can be trusted
+  sessions/<sid>/archive.tar      the recording as one tarball, which another auth server accepts
+  recordings/<sid>.tar            on a writing mount: recordings that have ended here; cp one there to have it accepted
   namespaces/<ns>/sessions/...    the same for namespaces other than `default`
   .auditfs/status.json            source, servers, sizes, errors of this mount
   .auditfs/version                which auditfs this is

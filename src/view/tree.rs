@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::disk::{DiskError, SessionNo};
 use crate::event::{Day, Namespace};
-use crate::reader::{AuditDir, BatchTime, Days, Session, Sessions, is_quiet};
+use crate::reader::{AuditDir, BatchTime, Days, Sessions};
 
 use super::attr::{Attr, Ttl};
 use super::inode::Inodes;
-use super::node::{Node, SessionPart};
+use super::node::{Node, RECORDING_STEP, SessionPart};
 use super::status::Status;
 use super::texts;
 use super::view_error::ViewError;
@@ -124,7 +124,10 @@ impl View {
     pub fn attr(&self, node: &Node, wait: Wait, now_ns: i64) -> Result<Attr, ViewError> {
         let ino = self.ino(node)?;
         match node {
-            Node::Root => Ok(Attr::directory(ino, 5, self.changed_ns(), Ttl::Live)),
+            Node::Root => {
+                let subdirs = 5 + usize::from(self.own_server().is_some());
+                Ok(Attr::directory(ino, subdirs, self.changed_ns(), Ttl::Live))
+            }
             Node::Readme => Ok(Attr::file(
                 ino,
                 texts::README.len() as u64,
@@ -146,16 +149,17 @@ impl View {
             Node::DayByTime(day) => self.day_by_time_attr(*day, ino, wait),
             Node::SessionsDir(ns) => {
                 let (count, changed_ns) = self.dir.catalog().namespace_stat(ns);
-                Ok(Attr::directory(ino, count, changed_ns, Ttl::Live))
+                Ok(Attr::directory(ino, count, changed_ns, self.names_ttl()))
             }
+            Node::RecordingsDir(ns) => {
+                let changed_ns = self.recordings_changed_ns(ns)?;
+                Ok(Attr::directory(ino, 0, changed_ns, self.names_ttl()))
+            }
+            Node::Recording(no) => self.part_attr(*no, SessionPart::Archive, ino, wait, now_ns),
             Node::Session(no) => {
                 let session = self.session(*no, wait, now_ns)?;
-                Ok(Attr::directory(
-                    ino,
-                    0,
-                    session.mtime_ns(),
-                    session_ttl(&session, now_ns),
-                ))
+                let ttl = self.session_ttl(&session, now_ns);
+                Ok(Attr::directory(ino, 0, session.mtime_ns(), ttl))
             }
             Node::SessionFile(no, part) => self.part_attr(*no, *part, ino, wait, now_ns),
             Node::NamespacesDir => {
@@ -166,15 +170,20 @@ impl View {
                     .iter()
                     .filter(|ns| !ns.is_default())
                     .count();
-                Ok(Attr::directory(ino, count, self.changed_ns(), Ttl::Live))
+                Ok(Attr::directory(
+                    ino,
+                    count,
+                    self.changed_ns(),
+                    self.names_ttl(),
+                ))
             }
             Node::NamespaceDir(ns) => {
-                let (count, changed_ns) = self.dir.catalog().namespace_stat(ns);
-                if count == 0 {
-                    Err(ViewError::NotFound)
-                } else {
-                    Ok(Attr::directory(ino, 1, changed_ns, Ttl::Live))
+                if !self.dir.catalog().namespaces().contains(ns) {
+                    return Err(ViewError::NotFound);
                 }
+                let (_, changed_ns) = self.dir.catalog().namespace_stat(ns);
+                let subdirs = 1 + usize::from(self.own_server().is_some());
+                Ok(Attr::directory(ino, subdirs, changed_ns, Ttl::Live))
             }
             Node::StatusDir => Ok(Attr::directory(
                 ino,
@@ -225,45 +234,6 @@ impl View {
         })
     }
 
-    fn part_attr(
-        &self,
-        no: SessionNo,
-        part: SessionPart,
-        ino: u64,
-        wait: Wait,
-        now_ns: i64,
-    ) -> Result<Attr, ViewError> {
-        let session = self.session(no, wait, now_ns)?;
-        if wait == Wait::Never && !session.has_worked_out(part.worked_out()) {
-            return Err(ViewError::WouldBlock);
-        }
-        let size = match part {
-            SessionPart::Stream => self.noting(session.stream())?.len_bytes(),
-            SessionPart::Events => self.noting(session.events())?.len_bytes(),
-            SessionPart::Summary => self.noting(session.summary())?.len() as u64,
-        };
-        Ok(Attr::file(
-            ino,
-            size,
-            session.mtime_ns(),
-            session_ttl(&session, now_ns),
-        ))
-    }
-
-    pub(super) fn session(
-        &self,
-        no: SessionNo,
-        wait: Wait,
-        now_ns: i64,
-    ) -> Result<Arc<Session>, ViewError> {
-        match wait {
-            Wait::Never => self.sessions.known(no, now_ns).ok_or(ViewError::WouldBlock),
-            Wait::Share => self
-                .noting(self.sessions.open(no, now_ns))?
-                .ok_or(ViewError::NotFound),
-        }
-    }
-
     /// The inode number of a node.
     ///
     /// # Errors
@@ -277,6 +247,7 @@ impl View {
                 .map(|info| info.hash)
                 .ok_or(ViewError::NotFound),
             Node::SessionFile(no, part) => Ok(self.ino(&Node::Session(*no))? + part.inode_step()),
+            Node::Recording(no) => Ok(self.ino(&Node::Session(*no))? + RECORDING_STEP),
             fixed => Ok(self.inodes.number(fixed)),
         }
     }
@@ -290,8 +261,10 @@ impl View {
             return Ok(node);
         }
         if let Some(no) = self.dir.catalog().find_hash(ino & !0xf) {
-            if ino & 0xf == 0 {
-                return Ok(Node::Session(no));
+            match ino & 0xf {
+                0 => return Ok(Node::Session(no)),
+                RECORDING_STEP => return Ok(Node::Recording(no)),
+                _ => {}
             }
             let part = SessionPart::ALL
                 .into_iter()
@@ -312,7 +285,8 @@ impl View {
             Node::EventsDir,
             Node::ByTimeDir,
             Node::EventsCurrent,
-            Node::SessionsDir(default),
+            Node::SessionsDir(default.clone()),
+            Node::RecordingsDir(default),
             Node::NamespacesDir,
             Node::StatusDir,
             Node::Status,
@@ -321,8 +295,13 @@ impl View {
         let days = self.days.list().into_iter();
         let days = days.flat_map(|day| [Node::Day(day.day()), Node::DayByTime(day.day())]);
         let namespaces = self.dir.catalog().namespaces().into_iter();
-        let namespaces =
-            namespaces.flat_map(|ns| [Node::NamespaceDir(ns.clone()), Node::SessionsDir(ns)]);
+        let namespaces = namespaces.flat_map(|ns| {
+            [
+                Node::NamespaceDir(ns.clone()),
+                Node::RecordingsDir(ns.clone()),
+                Node::SessionsDir(ns),
+            ]
+        });
         for node in fixed.into_iter().chain(days).chain(namespaces) {
             self.inodes.number(&node);
         }
@@ -361,14 +340,5 @@ impl View {
         if *count % 1000 == 1 {
             tracing::warn!(%error, count, "the audit directory could not be read");
         }
-    }
-}
-
-/// A session that has been untouched for a day is sealed; a file more or less is told by a notice.
-pub(super) fn session_ttl(session: &Session, now_ns: i64) -> Ttl {
-    if is_quiet(session, now_ns) {
-        Ttl::Sealed
-    } else {
-        Ttl::Live
     }
 }

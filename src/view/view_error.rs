@@ -22,6 +22,12 @@ pub enum ViewError {
     /// An offset that is not in the file (SEEK_DATA and SEEK_HOLE behind the end).
     #[error("no such offset")]
     NoSuchOffset,
+    /// A name that is to be made is there.
+    #[error("file exists")]
+    Exists,
+    /// More namespaces or sessions than can be numbered.
+    #[error("no room for another name")]
+    Full,
     /// The answer needs the share, and the caller said not to wait for it.
     #[error("would wait for the share")]
     WouldBlock,

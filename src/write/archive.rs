@@ -1,12 +1,10 @@
-//! The recording of a session as one tar stream (the seed's NewSessionArchive, FORMAT 4).
-//!
-//! Members in order: the index, events files by `ei`, chunks files by offset, files of enhanced events. Names are base
-//! names.
+//! The recording of a session as one tar stream (the seed's NewSessionArchive, FORMAT 4). What lies where
+//! [`ArchiveLayout`] says; here are the bytes.
 
 use std::io::{self, Read, Write};
 
 use crate::event::SessionId;
-use crate::format::{DataKind, IndexLine, SessionFileName};
+use crate::format::{ArchiveLayout, ArchivePart, LayoutError, MemberContent, SessionFileName};
 
 /// One file for an archive.
 pub struct ArchiveMember<'a> {
@@ -23,12 +21,9 @@ pub struct ArchiveMember<'a> {
 /// No archive was made; what was put out is no whole one.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// The file is of another session, or of a kind that no recording has (`.completed`, files of 2.4).
-    #[error("{0} is not part of the recording")]
-    NotAPart(String),
-    /// Two files have one name: of two copies on two servers the caller takes one.
-    #[error("{0} is given twice")]
-    Twice(String),
+    /// The files are no recording.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
     /// There is no file.
     #[error("session {0} has no files to archive")]
     Empty(SessionId),
@@ -56,125 +51,43 @@ pub fn new_session_archive(
     if members.is_empty() {
         return Err(ArchiveError::Empty(sid.clone()));
     }
-    members.sort_by_key(|member| place_of(&member.name));
-    for pair in members.windows(2) {
-        if let [one, two] = pair
-            && one.name == two.name
-        {
-            return Err(ArchiveError::Twice(one.name.to_file_name()));
-        }
-    }
-    if let Some(other) = members
-        .iter()
-        .find(|member| member.name.sid != *sid || place_of(&member.name).0 == NO_PART)
-    {
-        return Err(ArchiveError::NotAPart(other.name.to_file_name()));
-    }
-    let mut tar = tar::Builder::new(out);
-    if members
-        .first()
-        .is_none_or(|first| first.name.kind != DataKind::Index)
-    {
-        let index = index_of(&members);
-        let mtime_s = members
-            .iter()
-            .map(|member| member.mtime_s)
-            .max()
-            .unwrap_or(0);
-        let name = SessionFileName {
-            sid: sid.clone(),
-            kind: DataKind::Index,
-            number: 0,
-            gz: false,
+    let parts = members.iter().map(|member| ArchivePart {
+        name: member.name.clone(),
+        size_bytes: member.size_bytes,
+        mtime_s: member.mtime_s,
+    });
+    let layout = ArchiveLayout::new(sid, parts.collect())?;
+    for place in layout.members() {
+        let mut given;
+        let mut made = layout.index();
+        let content: &mut dyn Read = match place.content() {
+            MemberContent::MadeIndex => &mut made,
+            MemberContent::Given(at) => {
+                given = members.get_mut(at).map(|member| &mut member.content);
+                match &mut given {
+                    Some(content) => content,
+                    None => continue,
+                }
+            }
         };
-        append(
-            &mut tar,
-            &name,
-            index.len() as u64,
-            mtime_s,
-            &mut index.as_slice(),
-        )?;
-    }
-    for mut member in members {
-        append(
-            &mut tar,
-            &member.name,
-            member.size_bytes,
-            member.mtime_s,
-            &mut member.content,
-        )?;
+        let size_bytes = place.part().size_bytes;
+        let copied = out
+            .write_all(&place.head())
+            .and_then(|()| io::copy(&mut content.take(size_bytes), out))
+            .and_then(|copied_bytes| match copied_bytes == size_bytes {
+                true => out.write_all(place.padding()),
+                false => Err(io::ErrorKind::UnexpectedEof.into()),
+            });
+        copied.map_err(|source| ArchiveError::Io {
+            name: place.part().name.to_file_name(),
+            source,
+        })?;
     }
     let end = |source| ArchiveError::Io {
         name: "its end".to_owned(),
         source,
     };
-    tar.finish().map_err(end)
-}
-
-/// The lines that name the files, as their writer would have.
-fn index_of(members: &[ArchiveMember<'_>]) -> Vec<u8> {
-    let mut lines = Vec::new();
-    for line in members
-        .iter()
-        .filter_map(|member| IndexLine::of(member.name.clone()))
-    {
-        line.write(&mut lines);
-    }
-    lines
-}
-
-fn append<W: Write>(
-    tar: &mut tar::Builder<W>,
-    name: &SessionFileName,
-    size_bytes: u64,
-    mtime_s: u64,
-    content: &mut dyn Read,
-) -> Result<(), ArchiveError> {
-    let name = name.to_file_name();
-    let mut header = tar::Header::new_gnu();
-    header.set_size(size_bytes);
-    header.set_mode(0o640);
-    header.set_mtime(mtime_s);
-    let mut content = Counted {
-        inner: content.take(size_bytes),
-        rest_bytes: size_bytes,
-    };
-    let appended = tar
-        .append_data(&mut header, &name, &mut content)
-        .and_then(|()| match content.rest_bytes {
-            0 => Ok(()),
-            _ => Err(io::ErrorKind::UnexpectedEof.into()),
-        });
-    appended.map_err(|source| ArchiveError::Io { name, source })
-}
-
-/// Knows whether a file gave all the bytes its header promises.
-struct Counted<R> {
-    inner: R,
-    rest_bytes: u64,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.rest_bytes = self.rest_bytes.saturating_sub(read as u64);
-        Ok(read)
-    }
-}
-
-const NO_PART: u8 = 9;
-
-fn place_of(name: &SessionFileName) -> (u8, u64, bool) {
-    let group = match name.kind {
-        DataKind::Index => 0,
-        DataKind::Events => 1,
-        DataKind::Chunks => 2,
-        DataKind::CommandEvents => 3,
-        DataKind::DiskEvents => 4,
-        DataKind::NetworkEvents => 5,
-        DataKind::Completed | DataKind::LegacyLog | DataKind::LegacyBytes => NO_PART,
-    };
-    (group, name.number, name.gz)
+    out.write_all(layout.end()).map_err(end)
 }
 
 #[cfg(test)]

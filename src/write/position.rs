@@ -1,7 +1,7 @@
 //! Where a session goes on: the next `ei`, `ci` and offset, and what the next `ms` counts from.
 
-use crate::event::{EventIndex, EventName, EventTime, StreamOffset};
-use crate::format::{PrintLine, SessionLine, read_session_line};
+use crate::event::{EventIndex, EventName, EventTime, PrintEvent, StreamOffset};
+use crate::format::{SessionLine, read_session_line};
 
 /// The end of what is recorded of a session, by all servers that have a part of it. The default is the beginning of a
 /// session. Bytes of the stream count where a print event covers them, not where a chunks file holds them: a server may
@@ -89,35 +89,36 @@ impl SessionPosition {
     pub(super) fn has_room(&self, bytes: usize) -> bool {
         self.next_ei.0 < MAX_PLACE
             && self.next_ci < MAX_PLACE
-            && self.next_offset.0.checked_add(bytes as u64).is_some()
+            && i64::try_from(self.next_offset.0.saturating_add(bytes as u64)).is_ok()
     }
 
     /// The print event of the next `bytes` bytes, numbered as real senders do (Teleport 2.6 `forward.go`, `setupSlice`):
     /// `ms` is the one before plus the time since, where that is positive.
-    pub fn print_line(&self, bytes: usize, now: EventTime) -> PrintLine {
+    pub fn print_line(&self, bytes: usize, now: EventTime) -> PrintEvent {
         let time = now.round_to_ms();
         let ms = self.last_print.map_or(0, |last| {
             let step_ns = time.as_ns().saturating_sub(last.time.as_ns());
             last.delay_ms.saturating_add((step_ns / 1_000_000).max(0))
         });
-        PrintLine {
+        PrintEvent {
             time,
             bytes: bytes as u64,
-            ms,
-            offset: self.next_offset,
-            ei: self.next_ei,
-            ci: self.next_ci,
+            delay_ms: ms,
+            // NOTE: `has_room` refuses what does not fit.
+            offset_bytes: i64::try_from(self.next_offset.0).unwrap_or(i64::MAX),
+            event_index: self.next_ei,
+            chunk_index: self.next_ci,
         }
     }
 
     /// Goes past a print event.
-    pub(super) fn pass_print(&mut self, print: &PrintLine) {
-        self.next_ei = EventIndex(print.ei.0.saturating_add(1));
-        self.next_ci = print.ci.saturating_add(1);
-        self.next_offset = StreamOffset(print.offset.0.saturating_add(print.bytes));
+    pub(super) fn pass_print(&mut self, print: &PrintEvent) {
+        self.next_ei = EventIndex(print.event_index.0.saturating_add(1));
+        self.next_ci = print.chunk_index.saturating_add(1);
+        self.next_offset = StreamOffset(self.next_offset.0.saturating_add(print.bytes));
         self.last_print = Some(LastPrint {
             time: print.time,
-            delay_ms: print.ms,
+            delay_ms: print.delay_ms,
         });
     }
 }
@@ -142,18 +143,21 @@ mod tests {
         let now = EventTime::parse_rfc3339(b"2018-05-01T07:58:04.2134Z").unwrap();
         let print = position.print_line(15, now);
         assert_eq!(
-            (print.ei, print.ci, print.offset),
-            (EventIndex(3), 1, StreamOffset(40))
+            (print.event_index, print.chunk_index, print.offset_bytes),
+            (EventIndex(3), 1, 40)
         );
-        assert_eq!((print.ms, print.bytes), (813, 15));
+        assert_eq!((print.delay_ms, print.bytes), (813, 15));
         let earlier = EventTime::parse_rfc3339(b"2018-05-01T07:58:00Z").unwrap();
-        assert_eq!(position.print_line(15, earlier).ms, 100);
+        assert_eq!(position.print_line(15, earlier).delay_ms, 100);
     }
 
     #[test]
     fn the_first_print_is_at_zero() {
         let print = SessionPosition::default().print_line(5, EventTime::from_ns(1_500_000));
-        assert_eq!((print.ei, print.ci, print.ms), (EventIndex(0), 0, 0));
+        assert_eq!(
+            (print.event_index, print.chunk_index, print.delay_ms),
+            (EventIndex(0), 0, 0)
+        );
         assert_eq!(print.time.as_ns(), 2_000_000);
     }
 

@@ -3,7 +3,7 @@
 //!
 //! Released versions extract straight into place, so that an interrupted upload leaves half a recording. Here it is
 //! unpacked into `.auditfs-upload-<sid>` beside, checked, and made durable; renaming that folder to `.auditfs-ready-<sid>`
-//! is the moment from which it counts; then its files move into place, the index last. A crash before leaves a folder
+//! is the moment from which it counts; then its files move into place, the index and the end mark last. A crash before leaves a folder
 //! that is thrown away, a crash after one that is moved on ([`finish_uploads`]).
 
 use std::io::{self, Read};
@@ -113,11 +113,12 @@ fn finish_upload_of(storage: &dyn OwnStorage, folder: &str, sid: &SessionId) -> 
     }
 }
 
-/// Moves the files of a checked recording into place, the index last: from then on Teleport sees it.
+/// Moves the files of a checked recording into place, the index behind its files: from then on Teleport sees it. The end
+/// mark comes last.
 fn move_in(storage: &dyn OwnStorage, folder: &str, sid: &SessionId) -> io::Result<()> {
     let ready = format!("{folder}/{READY}{sid}");
     let mut names = storage.list(&ready)?;
-    names.sort_by_key(|name| name.ends_with(".index"));
+    names.sort_by_key(|name| (name.ends_with(".completed"), name.ends_with(".index")));
     for name in names {
         match storage.rename_new(&format!("{ready}/{name}"), &format!("{folder}/{name}")) {
             // Someone recorded this session meanwhile. Its own files are not touched; the rest is still of use.

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use crate::event::{EventFields, InvalidField, ServerId, SessionId, field_name, validate_event};
 use crate::format::{DataKind, SessionFileName, read_index};
 
+use super::session_logger::COMPLETED;
 use super::storage::{OpenAs, OwnStorage, WriteThrough, append_all};
 use super::tar_members::{Member, TarError, TarMembers};
 use super::unpacked::{LineCutter, unpack};
@@ -182,6 +183,7 @@ impl Check<'_> {
             self.look_into(name)?;
         }
         self.check_index(&stored.files)?;
+        self.mark_completed()?;
         if let RecordedBy::Node(server_id) = &self.recorded_by {
             stored.recorded_by = Some(server_id.to_string());
         }
@@ -220,6 +222,24 @@ impl Check<'_> {
                 .map_err(at(&path))?;
         }
         file.sync().map_err(at(&path))
+    }
+
+    /// Nothing is added to a recording that was taken (the auth server of 2.6 marks it so too, FORMAT 4).
+    fn mark_completed(&self) -> Result<(), RecordingError> {
+        let mark = SessionFileName {
+            sid: self.sid.clone(),
+            kind: DataKind::Completed,
+            number: 0,
+            gz: false,
+        };
+        let path = format!("{}/{mark}", self.upload);
+        let mut file = self
+            .storage
+            .open(&path, OpenAs::New, WriteThrough::No)
+            .map_err(at(&path))?;
+        append_all(&mut *file, COMPLETED)
+            .and_then(|()| file.sync())
+            .map_err(at(&path))
     }
 
     /// Unpacks a file to see that it can be, and reads the events in it.

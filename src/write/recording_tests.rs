@@ -122,7 +122,7 @@ fn what_one_server_archives_another_takes() {
             unpack_all(&to, &archive),
             Err(RecordingError::Exists(_))
         ));
-        assert_eq!(to.paths().len(), 5);
+        assert_eq!(to.paths().len(), 6);
     }
 }
 
@@ -265,7 +265,7 @@ fn whenever_it_dies_the_recording_is_there_whole_or_not_at_all() {
         ("s1-0.chunks", &[b'x'; 300_000]),
     ]);
     let mut whole = 0;
-    for death in 0..40 {
+    for death in 0..44 {
         let storage = FaultyStorage::new();
         storage.fail(death, Fault::Death);
         let acknowledged = unpack_all(&storage, &archive).is_ok();
@@ -273,7 +273,7 @@ fn whenever_it_dies_the_recording_is_there_whole_or_not_at_all() {
         finish(&after);
         match after.paths().len() {
             0 => assert!(!acknowledged, "{death}"),
-            3 => {
+            4 => {
                 assert_eq!(after.text(&format!("{FOLDER}/s1.index")), INDEX);
                 assert_eq!(
                     after

@@ -21,7 +21,7 @@ use super::sync_policy::SyncPolicy;
 use super::write_error::WriteError;
 
 /// What `.completed` holds: 9 bytes, no newline (FORMAT 1).
-const COMPLETED: &[u8] = b"completed";
+pub(super) const COMPLETED: &[u8] = b"completed";
 /// How long after its last post a session keeps what no file says.
 const REMEMBERED_NS: i64 = 3600 * 1_000_000_000;
 
@@ -161,13 +161,14 @@ impl DiskSessionLogger {
     ) -> Result<(EventIndex, StreamOffset), WriteError> {
         self.ready(bytes.len())?;
         let print = self.position.print_line(bytes.len(), now);
+        let offset = self.position.next_offset;
         if bytes.is_empty() {
-            return Ok((print.ei, print.offset));
+            return Ok((print.event_index, offset));
         }
         if self.options.record_sessions {
             let mut batch = Batch {
-                first_ei: print.ei.0 as u64,
-                first_offset: print.offset.0,
+                first_ei: print.event_index.0 as u64,
+                first_offset: offset.0,
                 bytes: bytes.to_vec(),
                 lines: Vec::new(),
             };
@@ -176,9 +177,9 @@ impl DiskSessionLogger {
             self.position.pass_print(&print);
         } else {
             self.last_post = Some(now);
-            self.position.next_ei = EventIndex(print.ei.0 + 1);
+            self.position.next_ei = EventIndex(print.event_index.0 + 1);
         }
-        Ok((print.ei, print.offset))
+        Ok((print.event_index, offset))
     }
 
     /// Appends an event: completed with `sid`, `ei`, and, where it lacks them, `time` (in milliseconds), `uid` and

@@ -5,7 +5,7 @@ use crate::event::{
     EventFields, EventIndex, EventName, EventTime, Namespace, PrintEvent, SessionChunk, SessionId,
     SessionSlice, StreamOffset, event_from_chunk,
 };
-use crate::format::MAX_LINE_BYTES;
+use crate::format::{MAX_LINE_BYTES, print_line};
 
 use super::daily_log::FileLog;
 use super::event_line::{RefusedLine, complete_event};
@@ -160,8 +160,7 @@ impl DiskSessionLogger {
             if batch.lines.is_empty() {
                 batch.first_ei = chunk.event_index as u64;
             }
-            batch.lines.extend_from_slice(line.as_bytes());
-            batch.lines.push(b'\n');
+            batch.lines.extend_from_slice(&line);
             if recorded_print {
                 if batch.bytes.is_empty() {
                     batch.first_offset = offset.0;
@@ -205,17 +204,19 @@ impl DiskSessionLogger {
         chunk: &SessionChunk,
         now: EventTime,
         make_uid: &mut dyn FnMut() -> String,
-    ) -> Result<String, WriteError> {
-        let mut line = String::new();
+    ) -> Result<Vec<u8>, WriteError> {
+        let mut line = Vec::new();
         if chunk.is_print() {
-            PrintEvent::from(chunk).write_json(&mut line);
+            print_line(&PrintEvent::from(chunk), &mut line);
         } else {
             let mut fields: EventFields = event_from_chunk(&self.options.sid, chunk)?;
             complete_event(&mut fields, now, &make_uid());
-            line = fields.to_json();
+            line.extend_from_slice(fields.to_json().as_bytes());
+            line.push(b'\n');
         }
-        if line.len() > MAX_LINE_BYTES {
-            return Err(RefusedLine::TooLong { bytes: line.len() }.into());
+        if line.len() > MAX_LINE_BYTES + 1 {
+            let bytes = line.len() - 1;
+            return Err(RefusedLine::TooLong { bytes }.into());
         }
         Ok(line)
     }

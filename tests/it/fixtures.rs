@@ -10,7 +10,7 @@ use crate::harness::*;
 
 /// Calls `check` with each fixture and a mount of it. Every session there is over, however fresh this copy of its files is:
 /// a clone has the mtimes of today.
-fn each_fixture(check: impl Fn(&Path, &Mount)) {
+pub fn each_fixture(check: impl Fn(&Path, &Mount)) {
     let named = std::env::var_os("AUDITFS_FIXTURES").map(PathBuf::from);
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures");
     let Ok(cases) = std::fs::read_dir(named.unwrap_or(beside)) else {
@@ -30,7 +30,7 @@ fn each_fixture(check: impl Fn(&Path, &Mount)) {
 }
 
 /// Namespace, session ID and truth of each session.
-fn truths(case: &Path) -> Vec<(String, String, Vec<u8>)> {
+pub fn truths(case: &Path) -> Vec<(String, String, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(case.join("truth")).unwrap() {
         let entry = entry.unwrap();
@@ -47,7 +47,7 @@ fn truths(case: &Path) -> Vec<(String, String, Vec<u8>)> {
     found
 }
 
-fn dir_of(namespace: &str, sid: &str) -> String {
+pub fn dir_of(namespace: &str, sid: &str) -> String {
     if namespace == "default" {
         format!("sessions/{sid}")
     } else {

@@ -7,6 +7,7 @@
 
 mod harness;
 
+mod archives;
 mod attributes;
 mod bounded_memory;
 mod concurrent_readers;
@@ -18,6 +19,7 @@ mod live_growth;
 mod log_shippers;
 mod mounting;
 mod outliving_restarts;
+mod own_writes;
 mod publication_model;
 mod reading_a_day;
 mod reading_a_session;

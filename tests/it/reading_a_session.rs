@@ -57,7 +57,10 @@ fn a_session_of_one_server_is_whole() {
         .close(A);
     let mount = check(&audit, &session);
     assert_eq!(completeness(&mount)["complete"], json!(true));
-    assert_eq!(mount.names(DIR), ["events.jsonl", "stream", "summary.json"]);
+    assert_eq!(
+        mount.names(DIR),
+        ["archive.tar", "events.jsonl", "stream", "summary.json"]
+    );
 }
 
 #[test]

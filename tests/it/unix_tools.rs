@@ -198,7 +198,10 @@ fn tools_that_look_into_files_find_what_is_there() {
         hits.to_string()
     );
     assert_eq!(
-        said(&format!("grep -rl 'x{{300}}' -E sessions/{SID}")).trim(),
+        said(&format!(
+            "grep -rl --exclude='*.tar' 'x{{300}}' -E sessions/{SID}"
+        ))
+        .trim(),
         format!("sessions/{SID}/stream")
     );
     assert_eq!(
