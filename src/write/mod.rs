@@ -74,6 +74,8 @@ mod made_sessions;
 mod own_directory;
 mod own_files;
 mod position;
+#[cfg(test)]
+mod power_loss_tests;
 mod recorder;
 mod recorder_options;
 mod recording;

@@ -57,6 +57,13 @@ impl OwnFiles {
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
             Err(error) => return Err(error),
         };
+        // Teleport reads nothing of a session whose index has half a line. Nothing was written to the file it would name.
+        let whole = memchr::memrchr(b'\n', &index).map_or(0, |at| at + 1);
+        if whole < index.len() && (index.len() as u64) < MAX_INDEX_BYTES {
+            let path = path_of(folder, sid, DataKind::Index, 0, false);
+            rewrite(storage, &path, false, whole as u64)?;
+            index.truncate(whole);
+        }
         let (lines, damage) = read_index(&index, sid);
         if let Some(damage) = damage.iter().find(|damage| !damage.is_normal()) {
             tracing::warn!(%sid, folder, %damage, "the index of this session is damaged; it is only added to");
@@ -72,9 +79,14 @@ impl OwnFiles {
             }
         }
         own.read_events(storage, folder, events)?;
-        if let Some(last) = chunks.into_iter().max_by_key(|name| name.number) {
-            let covered_bytes = own.position.next_offset.0.saturating_sub(last.number);
-            cut_chunks(storage, &format!("{folder}/{last}"), covered_bytes)?;
+        // The last one; and where the power went and events of several files with it, all that are of no event now.
+        let end = own.position.next_offset.0;
+        let last = chunks.iter().map(|name| name.number).max();
+        for name in chunks {
+            if Some(name.number) == last || name.number >= end {
+                let covered_bytes = end.saturating_sub(name.number);
+                cut_chunks(storage, &format!("{folder}/{name}"), covered_bytes)?;
+            }
         }
         own.position.ended |= exists(
             storage,
