@@ -9,6 +9,8 @@ mod ls;
 mod mount;
 mod mount_helper;
 mod mount_options;
+mod mount_worker;
+mod mount_writing;
 mod reload;
 mod search;
 mod source;

@@ -3,27 +3,22 @@
 use std::ffi::OsString;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::event::EventTime;
-use crate::mount::{
-    AttachOptions, Cord, KeeperOptions, Ownership, ServeOptions, Toucher, attach, batch_time,
-    detach, find_mount, keep, now_ns, serve,
-};
-use crate::spool::StateDir;
+use crate::mount::{AttachOptions, KeeperOptions, attach, detach, find_mount, keep};
 
 use super::Outcome;
 use super::mount_options::MountOptions;
-use super::source::{ReadArgs, SpoolChoice, open_view, raise_open_files, source_hash};
+use super::mount_worker::{run_worker, start_logging};
+use super::mount_writing::{WriteArgs, WritePlan};
+use super::source::{ReadArgs, source_hash};
 use super::values::duration;
 
 /// Arguments of `auditfs mount`.
@@ -33,33 +28,36 @@ pub struct MountArgs {
     source: PathBuf,
     /// Where to mount; may be the audit directory itself.
     mountpoint: PathBuf,
-    /// Mount options, comma-separated: ro, allow_other, uid=N, gid=N, and those that mount(8) and fstab add.
+    /// Mount options, comma-separated: ro, rw, allow_other, uid=N, gid=N, those for writing below (server_id=UUID), and those
+    /// that mount(8) and fstab add.
     #[arg(short = 'o', value_name = "OPTS", action = clap::ArgAction::Append)]
-    options: Vec<String>,
+    pub(super) options: Vec<String>,
     /// Stay in the foreground and log to standard error.
     #[arg(long, short = 'f')]
     foreground: bool,
     #[command(flatten)]
-    read: ReadArgs,
+    pub(super) read: ReadArgs,
+    #[command(flatten)]
+    pub(super) write: WriteArgs,
     /// How old a record must be before it is published in a day file; 0 publishes at once.
     #[arg(long, value_name = "D", default_value = "5s", value_parser = duration)]
-    settle: Duration,
+    pub(super) settle: Duration,
     /// Time between two looks at the share.
     #[arg(long, value_name = "D", default_value = "1s", value_parser = duration)]
-    poll: Duration,
+    pub(super) poll: Duration,
     /// Where the daemon keeps its files. Default: /var/lib/auditfs/ID for root, $XDG_STATE_HOME/auditfs/ID otherwise.
     #[arg(long, value_name = "DIR", overrides_with = "state_dir")]
-    state_dir: Option<PathBuf>,
+    pub(super) state_dir: Option<PathBuf>,
     /// How long a day is kept for readers after its last growth, once its sources are gone.
     #[arg(long, value_name = "D", default_value = "30d", value_parser = duration)]
-    spool_retention: Duration,
+    pub(super) spool_retention: Duration,
     /// Keep the order of live days in memory only: a restart of the daemon makes it anew, and shippers may then lose or
     /// double records.
     #[arg(long)]
-    no_spool: bool,
+    pub(super) no_spool: bool,
     /// Other users may read, as far as owner and group allow; the same as -o allow_other.
     #[arg(long)]
-    allow_other: bool,
+    pub(super) allow_other: bool,
     /// Log of a daemon in the background. Default: mount.log in the state directory.
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
@@ -80,6 +78,7 @@ struct Plan {
     source: PathBuf,
     options: MountOptions,
     state_dir: PathBuf,
+    writing: Option<WritePlan>,
 }
 
 /// Runs `auditfs mount`.
@@ -98,6 +97,9 @@ pub fn run(args: &MountArgs) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Clean);
     }
     let plan = plan(args)?;
+    if let Some(writing) = plan.writing.as_ref().filter(|_| !args.tell_ready) {
+        writing.try_lock(&plan.source)?;
+    }
     if args.foreground || args.tell_ready {
         let kept = run_keeper(args, &plan);
         if let (true, Err(error)) = (args.tell_ready, &kept) {
@@ -112,7 +114,7 @@ pub fn run(args: &MountArgs) -> anyhow::Result<Outcome> {
 }
 
 fn plan(args: &MountArgs) -> anyhow::Result<Plan> {
-    let mut options = MountOptions::parse(&args.options)?;
+    let mut options = MountOptions::parse(&args.options, &args.write)?;
     options.allow_other |= args.allow_other;
     if !std::fs::metadata(&args.source)
         .with_context(|| args.source.display().to_string())?
@@ -137,6 +139,10 @@ fn plan(args: &MountArgs) -> anyhow::Result<Plan> {
             mountpoint.display().to_string()
         ));
     }
+    let writing = match options.writable {
+        true => Some(options.writing.plan(&source)?),
+        false => None,
+    };
     let state_dir = match &args.state_dir {
         Some(dir) => dir.clone(),
         None => default_state_dir(&source)?,
@@ -155,6 +161,7 @@ fn plan(args: &MountArgs) -> anyhow::Result<Plan> {
         source,
         options,
         state_dir,
+        writing,
     })
 }
 
@@ -237,7 +244,7 @@ fn run_keeper(args: &MountArgs, plan: &Plan) -> anyhow::Result<()> {
     std::env::set_current_dir("/").context("/")?;
     let attach_options = AttachOptions {
         source: plan.source.display().to_string(),
-        read_only: true,
+        read_only: !plan.options.writable,
         allow_other: plan.options.allow_other,
     };
     // Not /proc/self/exe: a reload starts what is installed at the same path then.
@@ -253,6 +260,10 @@ fn run_keeper(args: &MountArgs, plan: &Plan) -> anyhow::Result<()> {
     ];
     for (name, value) in resolved {
         arguments.extend([name.into(), value.into()]);
+    }
+    if let Some(writing) = &plan.writing {
+        let server_id = writing.recorder.server_id.as_str();
+        arguments.extend(["--worker-server-id".into(), server_id.into()]);
     }
     let device = attach(&plan.mountpoint, &attach_options)?;
     let options = KeeperOptions {
@@ -272,96 +283,4 @@ fn run_keeper(args: &MountArgs, plan: &Plan) -> anyhow::Result<()> {
         }
     };
     Ok(keep(device, options, &mut tell)?)
-}
-
-fn run_worker(args: &MountArgs, mountpoint: &Path, source: &Path) -> anyhow::Result<()> {
-    let cord = Cord::take()?;
-    let mut mount_options = MountOptions::parse(&args.options)?;
-    mount_options.allow_other |= args.allow_other;
-    raise_open_files();
-    let state_dir = args.state_dir.clone().context("--state-dir")?;
-    end_on_signal()?;
-    // The old worker is dead when this returns, and its lock of the state directory is free.
-    cord.take_over()?;
-    let state = StateDir::open(&state_dir, EventTime::from_ns(now_ns()))?;
-    let name = source.to_string_lossy().into_owned();
-    claim_for_source(&state_dir, &name)?;
-    // Without a spool the directory stays locked all the same: two daemons would unpack into it.
-    let retention = args.spool_retention;
-    let (spool, _lock) = match args.no_spool {
-        true => (None, Some(state)),
-        false => (Some(SpoolChoice { state, retention }), None),
-    };
-    let opened = PathBuf::from(format!("/proc/self/fd/{}", cord.source.as_raw_fd()));
-    let view = open_view(&opened, name, &args.read, state_dir, spool)?;
-    view.is_kept_by(std::os::unix::process::parent_id());
-    view.refresh(batch_time(args.settle));
-    let owner = Ownership {
-        uid: mount_options
-            .uid
-            .unwrap_or_else(|| rustix::process::geteuid().as_raw()),
-        gid: mount_options
-            .gid
-            .unwrap_or_else(|| rustix::process::getegid().as_raw()),
-        file_mode: 0o440,
-        dir_mode: 0o550,
-    };
-    let options = ServeOptions {
-        mountpoint: mountpoint.to_owned(),
-        owner,
-        settle: args.settle,
-        poll: args.poll,
-    };
-    let toucher = Toucher::new(
-        "/proc/self/exe".into(),
-        vec!["touch-helper".into(), mountpoint.into()],
-    );
-    let service = serve(cord, view, Arc::new(toucher), &options)?;
-    tracing::info!(source = %source.display(), mountpoint = %mountpoint.display(), "serving");
-    service.join()?;
-    tracing::info!("the mount has ended");
-    Ok(())
-}
-
-/// A state directory holds the days of one audit directory; those of another must not be shown as its.
-fn claim_for_source(state_dir: &Path, source: &str) -> anyhow::Result<()> {
-    let path = state_dir.join("source");
-    match std::fs::read_to_string(&path) {
-        Ok(known) if known.trim_end_matches('\n') == source => Ok(()),
-        Ok(known) => bail!(
-            "{}: holds the state of {}; give every audit directory a --state-dir of its own",
-            state_dir.display(),
-            known.trim_end()
-        ),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            std::fs::write(&path, format!("{source}\n")).with_context(|| path.display().to_string())
-        }
-        Err(error) => Err(error).with_context(|| path.display().to_string()),
-    }
-}
-
-/// SIGTERM is the keeper's: another worker takes over, or the mount has ended. What is unanswered is sent again.
-fn end_on_signal() -> anyhow::Result<()> {
-    use signal_hook::consts::SIGTERM;
-    let mut signals = signal_hook::iterator::Signals::new([SIGTERM]).context("signal handlers")?;
-    std::thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || {
-            if signals.forever().next().is_some() {
-                std::process::exit(0);
-            }
-        })
-        .context("signal thread")?;
-    Ok(())
-}
-
-fn start_logging() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("AUDITFS_LOG");
-    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,fuser=error"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .log_internal_errors(false)
-        .init();
 }

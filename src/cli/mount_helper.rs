@@ -35,6 +35,7 @@ pub fn words(typed: impl Iterator<Item = OsString>) -> Vec<OsString> {
     words.retain(|word| !IGNORED.iter().any(|flag| word == flag));
     let fake = words.iter().any(|word| word == "-f");
     words.retain(|word| word != "-f");
+    read_only_unless_a_server_is_named(&mut words);
     let command = if fake { "ls" } else { "mount" };
     if fake {
         // All but the mount: whether the audit directory can be read.
@@ -42,6 +43,29 @@ pub fn words(typed: impl Iterator<Item = OsString>) -> Vec<OsString> {
     }
     words.insert(1.min(words.len()), command.into());
     words
+}
+
+/// mount(8) says `rw` wherever fstab does not say `ro`; it is meant only where it is said as whom to write.
+fn read_only_unless_a_server_is_named(words: &mut [OsString]) {
+    let text = |word: &OsString| word.to_string_lossy().into_owned();
+    let names_one = |word: &OsString| {
+        let mut options = text(word);
+        options.insert(0, ',');
+        options.contains(",server_id=") || options.contains(",host_uuid=")
+    };
+    if words.iter().any(names_one) {
+        return;
+    }
+    for at in 1..words.len() {
+        let [option, list] = words.get_mut(at - 1..=at).unwrap_or_default() else {
+            continue;
+        };
+        if option == "-o" {
+            let options = text(list);
+            let options = options.split(',').map(|o| if o == "rw" { "ro" } else { o });
+            *list = options.collect::<Vec<_>>().join(",").into();
+        }
+    }
 }
 
 #[cfg(test)]
@@ -65,7 +89,11 @@ mod tests {
     fn mount_8_by_the_type_fuse_auditfs() {
         assert_eq!(
             check("auditfs /src /mnt -o rw,dev,suid"),
-            "auditfs mount /src /mnt -o rw,dev,suid"
+            "auditfs mount /src /mnt -o ro,dev,suid"
+        );
+        assert_eq!(
+            check("auditfs /src /mnt -o rw,dev,server_id=a1"),
+            "auditfs mount /src /mnt -o rw,dev,server_id=a1"
         );
     }
 

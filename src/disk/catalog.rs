@@ -73,8 +73,17 @@ impl Catalog {
 
     /// Lists what may have changed. Where a listing fails, what was known stays. Gives the failures.
     pub fn refresh(&self) -> Vec<super::DiskError> {
+        self.refresh_with(false)
+    }
+
+    /// The same, and what has changed is listed however short ago it was listed before, and however long that took.
+    pub fn refresh_at_once(&self) -> Vec<super::DiskError> {
+        self.refresh_with(true)
+    }
+
+    fn refresh_with(&self, at_once: bool) -> Vec<super::DiskError> {
         let mut scanner = self.scanner.lock().unwrap_or_else(PoisonError::into_inner);
-        let errors = scanner.refresh(self);
+        let errors = scanner.refresh(self, at_once);
         self.change(|state| state.refreshed = true);
         errors
     }

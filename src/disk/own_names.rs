@@ -351,3 +351,46 @@ impl State {
         *changed_ns = mtime_ns.max(changed_ns.saturating_add(1));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(state: &State, session: SessionNo, sid: &SessionId) -> usize {
+        let mut files = Vec::new();
+        state.own.files_of(session, sid, &mut files);
+        files.len()
+    }
+
+    #[test]
+    fn only_a_listing_that_began_later_forgets_what_was_learned() {
+        let mut state = State::default();
+        let (namespace, sid) = (Namespace::default(), SessionId::new("s").unwrap());
+        let folder = Folder {
+            path: "a/sessions/default".to_owned(),
+            origin: Origin::Server(ServerId::new("a").unwrap()),
+            namespace: namespace.clone(),
+            accepts: Accepts::Recordings,
+        };
+        let (session, is_new) = state.make(&namespace, &sid, 0x10, 5).unwrap();
+        assert!(is_new);
+        let began = state.own.seq();
+        let files = ["s.index", "s-0.events", "s.completed"].map(SessionFileName::parse);
+        let files: Vec<SessionFileName> = files.into_iter().flatten().collect();
+        assert!(state.learn(&folder, &sid, 0x10, &files, 7));
+        assert!(!state.learn(&folder, &sid, 0x10, &files, 8));
+        let live = |state: &State| state.namespaces[0].1.live;
+        // Begun before: it did not see the files.
+        state.replace_table(FolderNo(0), Vec::new(), 9, began);
+        assert_eq!((shown(&state, session, &sid), live(&state)), (3, 1));
+        assert_eq!(state.completed(FolderNo(0), SessionNo(0), 9).len(), 1);
+        let listing = files
+            .iter()
+            .map(|file| (session, file.kind, file.gz, file.number));
+        state.replace_table(FolderNo(0), listing.collect(), 10, state.own.seq());
+        assert_eq!((shown(&state, session, &sid), live(&state)), (0, 1));
+        assert_eq!(state.completed(FolderNo(0), SessionNo(0), 9).len(), 1);
+        state.replace_table(FolderNo(0), Vec::new(), 11, state.own.seq());
+        assert_eq!((state.sessions[0].folders, live(&state)), (0, 0));
+    }
+}

@@ -70,12 +70,12 @@ pub(super) fn session_hash(seed: u64, namespace: &Namespace, sid: &SessionId) ->
 
 impl Scanner {
     /// One walk; see [`Catalog::refresh`].
-    pub fn refresh(&mut self, catalog: &Catalog) -> Vec<DiskError> {
+    pub fn refresh(&mut self, catalog: &Catalog, at_once: bool) -> Vec<DiskError> {
         let mut errors = Vec::new();
         let mut walked = Vec::new();
         let mut visit = |scanner: &mut Self, dir: &str, role: Role<'_>| {
             walked.push(dir.to_owned());
-            match scanner.visit(catalog, dir, &role) {
+            match scanner.visit(catalog, dir, &role, at_once) {
                 Ok(subdirs) => subdirs,
                 Err(error) => {
                     // It may have gone since its parent was listed, or be unreadable: what is known of it stays, and
@@ -138,6 +138,7 @@ impl Scanner {
         catalog: &Catalog,
         dir: &str,
         role: &Role<'_>,
+        at_once: bool,
     ) -> Result<Vec<String>, DiskError> {
         let stat = catalog.disk().stat(dir)?;
         let now = Instant::now();
@@ -148,7 +149,7 @@ impl Scanner {
             }
             let rested = seen.changed_at + MTIME_RESTS < seen.listed_at;
             let too_soon = seen.listed_at + seen.listing_took * LISTING_SHARE > now;
-            if rested || too_soon {
+            if rested || too_soon && !at_once {
                 return Ok(seen.subdirs.clone());
             }
         }

@@ -5,6 +5,7 @@ use thiserror::Error;
 use crate::disk::DiskError;
 use crate::event::StreamOffset;
 use crate::search::SearchError;
+use crate::write::{RecordingError, WriteError};
 
 /// The answer of an audit log that is no answer.
 #[derive(Debug, Error)]
@@ -50,6 +51,12 @@ pub enum LogError {
     /// A search that failed, though it could be made.
     #[error(transparent)]
     Search(SearchError),
+    /// It could not be written.
+    #[error(transparent)]
+    Write(WriteError),
+    /// A recording could not be stored.
+    #[error(transparent)]
+    Recording(RecordingError),
     /// Several logs failed.
     #[error("{}", .0.iter().map(LogError::to_string).collect::<Vec<_>>().join("; "))]
     Several(Vec<LogError>),
@@ -59,6 +66,42 @@ impl LogError {
     /// Whether another log may have the method.
     pub fn is_not_implemented(&self) -> bool {
         matches!(self, LogError::NotImplemented { .. })
+    }
+}
+
+impl From<WriteError> for LogError {
+    fn from(error: WriteError) -> LogError {
+        match error {
+            WriteError::Refused(_)
+            | WriteError::OldSlice { .. }
+            | WriteError::BadSlice(_)
+            | WriteError::BadChunk(_) => LogError::BadParameter {
+                reason: error.to_string(),
+            },
+            WriteError::Closed => LogError::Closed,
+            WriteError::Io { .. }
+            | WriteError::NotOurs { .. }
+            | WriteError::SessionEnded { .. }
+            | WriteError::NoNumberLeft { .. } => LogError::Write(error),
+        }
+    }
+}
+
+impl From<RecordingError> for LogError {
+    fn from(error: RecordingError) -> LogError {
+        match error {
+            RecordingError::Io { .. } | RecordingError::Exists(_) => LogError::Recording(error),
+            RecordingError::Tar(_)
+            | RecordingError::ForeignName { .. }
+            | RecordingError::Twice(_)
+            | RecordingError::NoIndex(_)
+            | RecordingError::BadIndex(_)
+            | RecordingError::BadFile { .. }
+            | RecordingError::BadEvent { .. }
+            | RecordingError::TooLarge(_) => LogError::BadParameter {
+                reason: error.to_string(),
+            },
+        }
     }
 }
 

@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fuser::{FileAttr, FileHandle, FileType, INodeNo, Request};
 
+use crate::event::{Day, EventTime};
+
 use super::keeper::is_resent;
 use super::touch::{Announced, Toucher};
 use crate::view::{Attr, Made, Node, NodeKind, Opened, Ttl, View, ViewError, Wait};
@@ -24,6 +26,9 @@ pub struct Ownership {
     pub dir_mode: u16,
 }
 
+/// So long before midnight the file of the next day is there.
+const ANNOUNCED_AHEAD_NS: i64 = 10_000_000_000;
+
 #[derive(Debug)]
 pub(super) struct Shared {
     pub view: Arc<View>,
@@ -31,7 +36,7 @@ pub(super) struct Shared {
     /// What was made at opening. Other files are read by inode number, so nothing is lost with a handle.
     made: Mutex<HashMap<u64, Made>>,
     next_handle: AtomicU64,
-    toucher: Arc<Toucher>,
+    pub toucher: Arc<Toucher>,
     pub announced: Announced,
 }
 
@@ -55,6 +60,21 @@ impl Shared {
         match node {
             Node::Day(day) => self.announced.is_shown(*day, now_ns()),
             _ => true,
+        }
+    }
+
+    /// On a mount that writes: today has a file, and shortly before midnight tomorrow has one, announced to watchers.
+    pub fn keep_today(&self, now: EventTime) {
+        let today = Day::of(now);
+        if self.view.written_day() != Some(today) {
+            self.view.write_day(today);
+            self.announced.show(today);
+        }
+        let soon = Day::of(EventTime::from_ns(
+            now.as_ns().saturating_add(ANNOUNCED_AHEAD_NS),
+        ));
+        if soon != today && self.view.expect_day(soon) {
+            self.toucher.create(&day_path(soon));
         }
     }
 
@@ -109,12 +129,17 @@ impl Shared {
         let Some(made) = made else {
             return FileHandle(0);
         };
-        let handle = self.next_handle.fetch_add(1, Ordering::Relaxed);
+        let handle = self.new_handle();
         self.made
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(handle, made);
-        FileHandle(handle)
+            .insert(handle.0, made);
+        handle
+    }
+
+    /// A handle that no file has or had.
+    pub fn new_handle(&self) -> FileHandle {
+        FileHandle(self.next_handle.fetch_add(1, Ordering::Relaxed))
     }
 
     pub fn made(&self, handle: FileHandle) -> Option<Made> {
@@ -159,6 +184,11 @@ impl Shared {
                 !add(entry.next + 2, &attr, &entry.name)
             })
     }
+}
+
+/// Where a day is below the mount.
+pub(super) fn day_path(day: Day) -> String {
+    format!("events/{day}.jsonl")
 }
 
 /// Attributes of a name that nobody has looked at: the kernel asks again before it believes them.

@@ -8,9 +8,9 @@ use std::time::SystemTime;
 
 use fuser::{
     BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
-    KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyData, ReplyDirectory,
-    ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, Request,
-    TimeOrNow,
+    KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
+    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs,
+    ReplyWrite, Request, TimeOrNow, WriteFlags,
 };
 
 use crate::view::OpenMode;
@@ -18,6 +18,7 @@ use crate::view::OpenMode;
 use super::answers::ttl;
 use super::errno::errno;
 use super::requests::AuditFs;
+use super::writing::Desk;
 
 const MAX_WRITE: u32 = 1 << 20;
 const MAX_BACKGROUND: u16 = 64;
@@ -52,6 +53,9 @@ impl Filesystem for AuditFs {
 
     fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
         let shared = self.shared.clone();
+        if let Some(attr) = self.upload_attr(ino) {
+            return reply.attr(&ttl(attr.ttl), &shared.file_attr(&attr));
+        }
         self.answer(
             reply,
             move |shared, wait| shared.attr(ino, wait),
@@ -62,7 +66,7 @@ impl Filesystem for AuditFs {
         );
     }
 
-    /// Only the touch helper changes anything, and only so: mtime is now.
+    /// The touch helper wakes watchers: mtime is now, and nothing else.
     fn setattr(
         &self,
         req: &Request,
@@ -83,43 +87,90 @@ impl Filesystem for AuditFs {
     ) {
         let nothing_else =
             (mode, uid, gid, size, atime.is_some()) == (None, None, None, None, false);
-        if !self.is_touch(req, nothing_else && mtime == Some(TimeOrNow::Now)) {
-            return reply.error(Errno::EROFS);
+        if self.is_touch(req, nothing_else && mtime == Some(TimeOrNow::Now)) {
+            return self.getattr(req, ino, fh, reply);
         }
-        self.getattr(req, ino, fh, reply);
+        self.set_attributes(req, ino, size, reply);
     }
 
-    fn mkdir(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, _: u32, reply: ReplyEntry) {
-        reply.error(Errno::EROFS);
+    fn mkdir(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        reply: ReplyEntry,
+    ) {
+        self.make_directory(req, parent, name, reply);
     }
 
-    fn unlink(&self, _: &Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
-        reply.error(Errno::EROFS);
+    fn create(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        _flags: i32,
+        reply: ReplyCreate,
+    ) {
+        self.create_file(req, parent, name, reply);
     }
 
-    fn rmdir(&self, _: &Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
-        reply.error(Errno::EROFS);
+    fn unlink(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        reply.error(self.refuse(req, parent, Some(name)));
     }
 
-    fn symlink(&self, _: &Request, _: INodeNo, _: &OsStr, _: &Path, reply: ReplyEntry) {
-        reply.error(Errno::EROFS);
+    fn rmdir(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        reply.error(self.refuse(req, parent, Some(name)));
+    }
+
+    fn symlink(&self, req: &Request, parent: INodeNo, name: &OsStr, _: &Path, reply: ReplyEntry) {
+        reply.error(self.refuse(req, parent, Some(name)));
     }
 
     fn rename(
         &self,
-        _: &Request,
-        _: INodeNo,
-        _: &OsStr,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
         _: INodeNo,
         _: &OsStr,
         _: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        reply.error(Errno::EROFS);
+        reply.error(self.refuse(req, parent, Some(name)));
     }
 
-    fn link(&self, _: &Request, _: INodeNo, _: INodeNo, _: &OsStr, reply: ReplyEntry) {
-        reply.error(Errno::EROFS);
+    fn link(&self, req: &Request, ino: INodeNo, _: INodeNo, _: &OsStr, reply: ReplyEntry) {
+        reply.error(self.refuse(req, ino, None));
+    }
+
+    fn setxattr(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        _: &OsStr,
+        _: &[u8],
+        _: i32,
+        _: u32,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(self.refuse(req, ino, None));
+    }
+
+    fn fallocate(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        _: FileHandle,
+        _: u64,
+        _: u64,
+        _: i32,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(self.refuse(req, ino, None));
     }
 
     fn mknod(
@@ -133,7 +184,7 @@ impl Filesystem for AuditFs {
         reply: ReplyEntry,
     ) {
         if !self.shared.is_wake(req) {
-            return reply.error(Errno::EROFS);
+            return reply.error(self.refuse(req, parent, Some(name)));
         }
         if let Err(error) = self.announce(parent, name.to_str()) {
             return reply.error(error);
@@ -142,6 +193,9 @@ impl Filesystem for AuditFs {
     }
 
     fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
+        if let Some(desk) = &self.desk {
+            desk.keep_today();
+        }
         match self
             .shared
             .view
@@ -153,9 +207,18 @@ impl Filesystem for AuditFs {
         }
     }
 
-    fn open(&self, _req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+    fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         if flags.acc_mode() != fuser::OpenAccMode::O_RDONLY {
-            return reply.error(Errno::EROFS);
+            return self.repeatable(
+                req,
+                ino,
+                reply,
+                move |desk| desk.open(ino, flags),
+                |reply, opened| match opened {
+                    Ok(fh) => reply.opened(fh, FopenFlags::FOPEN_DIRECT_IO),
+                    Err(error) => reply.error(error),
+                },
+            );
         }
         let shared = self.shared.clone();
         self.answer(
@@ -188,18 +251,66 @@ impl Filesystem for AuditFs {
         self.read_file(ino, fh, offset, size, reply);
     }
 
+    fn write(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        data: &[u8],
+        _write_flags: WriteFlags,
+        flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        let data = data.to_vec();
+        self.change(
+            req,
+            ino,
+            reply,
+            move |desk| desk.write(ino, fh, flags, offset, &data),
+            |reply, taken| match taken {
+                Ok(bytes) => reply.written(bytes),
+                Err(error) => reply.error(error),
+            },
+        );
+    }
+
+    fn flush(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        _lock_owner: LockOwner,
+        reply: ReplyEmpty,
+    ) {
+        self.repeatable(req, ino, reply, move |desk| desk.flush(ino, fh), send_empty);
+    }
+
+    fn fsync(&self, req: &Request, ino: INodeNo, fh: FileHandle, _: bool, reply: ReplyEmpty) {
+        if self.desk.is_none() {
+            return reply.ok();
+        }
+        self.repeatable(req, ino, reply, move |desk| desk.fsync(ino, fh), send_empty);
+    }
+
     fn release(
         &self,
-        _req: &Request,
-        _ino: INodeNo,
+        req: &Request,
+        ino: INodeNo,
         fh: FileHandle,
-        _flags: OpenFlags,
+        flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         _flush: bool,
         reply: ReplyEmpty,
     ) {
         self.shared.forget(fh);
-        reply.ok();
+        if flags.acc_mode() == fuser::OpenAccMode::O_RDONLY || self.desk.is_none() {
+            return reply.ok();
+        }
+        // Nobody waits for the answer; what is refused here is told by the log only.
+        let work = move |desk: &Desk| desk.release(ino, fh);
+        self.repeatable(req, ino, reply, work, |reply: ReplyEmpty, _| reply.ok());
     }
 
     fn opendir(&self, _req: &Request, _ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
@@ -261,5 +372,12 @@ impl Filesystem for AuditFs {
         reply: ReplyLseek,
     ) {
         self.seek(ino, offset, whence, reply);
+    }
+}
+
+fn send_empty(reply: ReplyEmpty, done: Result<(), Errno>) {
+    match done {
+        Ok(()) => reply.ok(),
+        Err(error) => reply.error(error),
     }
 }

@@ -6,6 +6,7 @@
 
 mod answers;
 mod attach;
+mod changes;
 mod errno;
 mod fs;
 mod keeper;
@@ -16,11 +17,13 @@ mod requests;
 mod serve;
 mod sys;
 mod touch;
+mod writing;
 
 pub use answers::{Ownership, now_ns};
 pub use attach::{AttachOptions, attach, detach};
 pub use keeper::{Cord, KeeperOptions, is_resent, keep, keeper_of, reload};
 pub use mount_error::MountError;
 pub use mount_table::{MountEntry, find_mount};
-pub use serve::{ServeOptions, Service, batch_time, serve};
+pub use serve::{ServeOptions, Service, Serving, batch_time, serve};
 pub use touch::{Announced, Toucher, run_touch_helper};
+pub use writing::{Desk, Writer, WriterOptions};

@@ -5,18 +5,20 @@ use std::sync::Arc;
 
 use fuser::{Errno, FileHandle, INodeNo, ReplyData, ReplyEntry, ReplyLseek, ReplyStatfs, Request};
 
-use crate::view::{Node, View, ViewError, Wait};
+use crate::view::{Node, ViewError, Wait};
 
-use super::answers::{Ownership, Shared, now_ns, ttl};
+use super::answers::{Shared, now_ns, ttl};
 use super::errno::errno;
 use super::pool::Pool;
-use super::touch::Toucher;
+use super::writing::Desk;
 
 /// The file system that fuser calls.
 #[derive(Debug)]
 pub struct AuditFs {
     pub(super) shared: Arc<Shared>,
     pub(super) pool: Pool,
+    /// Where changes are taken; none on a mount that only reads.
+    pub(super) desk: Option<Arc<Desk>>,
 }
 
 thread_local! {
@@ -25,12 +27,9 @@ thread_local! {
 }
 
 impl AuditFs {
-    /// The file system over `view`.
-    pub fn new(view: Arc<View>, owner: Ownership, pool: Pool, toucher: Arc<Toucher>) -> Self {
-        AuditFs {
-            shared: Arc::new(Shared::new(view, owner, toucher)),
-            pool,
-        }
+    /// The file system that answers from `shared`, and takes changes at `desk`.
+    pub fn new(shared: Arc<Shared>, pool: Pool, desk: Option<Arc<Desk>>) -> Self {
+        AuditFs { shared, pool, desk }
     }
 
     /// Answers `work` from memory if it can, else in the pool.
@@ -56,6 +55,9 @@ impl AuditFs {
 
     /// Looks a name up.
     pub(super) fn look_up(&self, parent: INodeNo, name: String, reply: ReplyEntry) {
+        if let Some(desk) = &self.desk {
+            desk.keep_today();
+        }
         let shared = self.shared.clone();
         self.answer(
             reply,

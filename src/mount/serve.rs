@@ -10,13 +10,14 @@ use fuser::{Config, INodeNo, Notifier};
 use crate::event::Day;
 use crate::view::{BatchTime, Changes, Node, SessionPart, View};
 
-use super::answers::{Ownership, now_ns};
+use super::answers::{Ownership, Shared, day_path, now_ns};
 use super::keeper::Cord;
 use super::mount_error::MountError;
 use super::mount_table::find_mount;
 use super::pool::Pool;
 use super::requests::AuditFs;
 use super::touch::Toucher;
+use super::writing::{Desk, Ticks, Writer};
 
 const FUSE_THREADS: usize = 2;
 const WORKERS: usize = 16;
@@ -27,12 +28,35 @@ const READAHEAD_KB: &str = "1024";
 pub struct ServeOptions {
     /// Where it is mounted.
     pub mountpoint: PathBuf,
-    /// Owner and modes of its files.
-    pub owner: Ownership,
     /// How old a record must be before it is published.
     pub settle: Duration,
     /// Time between two looks at the share.
     pub poll: Duration,
+}
+
+/// What a worker answers with.
+#[derive(Debug)]
+pub struct Serving {
+    shared: Arc<Shared>,
+    desk: Option<Arc<Desk>>,
+}
+
+impl Serving {
+    /// From `view`, for a mount that only reads.
+    pub fn new(view: Arc<View>, owner: Ownership, toucher: Arc<Toucher>) -> Self {
+        Serving {
+            shared: Arc::new(Shared::new(view, owner, toucher)),
+            desk: None,
+        }
+    }
+
+    /// With a writer; uploads wait in `state_dir`, which this worker has to itself. Gives the desk, to be closed when the
+    /// worker is told to end.
+    pub fn with_writer(&mut self, writer: Arc<Writer>, state_dir: PathBuf) -> Arc<Desk> {
+        let desk = Arc::new(Desk::new(self.shared.clone(), writer, state_dir));
+        self.desk = Some(desk.clone());
+        desk
+    }
 }
 
 /// A served mount.
@@ -41,6 +65,8 @@ pub struct Service {
     session: fuser::BackgroundSession,
     stop: Arc<(Mutex<bool>, Condvar)>,
     poller: std::thread::JoinHandle<()>,
+    ticks: Option<Ticks>,
+    desk: Option<Arc<Desk>>,
 }
 
 /// A moment of looking at the share.
@@ -51,18 +77,16 @@ pub fn batch_time(settle: Duration) -> BatchTime {
     }
 }
 
-/// Starts serving `view` on the mount behind `cord`, whose turn has come; the view has been refreshed once.
+/// Starts serving on the mount behind `cord`, whose turn has come; the view has been refreshed once.
 ///
 /// # Errors
 /// [`MountError::Session`].
-pub fn serve(
-    cord: Cord,
-    view: Arc<View>,
-    toucher: Arc<Toucher>,
-    options: &ServeOptions,
-) -> Result<Service, MountError> {
+pub fn serve(cord: Cord, serving: Serving, options: &ServeOptions) -> Result<Service, MountError> {
     let pool = Pool::start(WORKERS).map_err(MountError::Session)?;
-    let fs = AuditFs::new(view.clone(), options.owner, pool, toucher.clone());
+    let Serving { shared, desk } = serving;
+    let fs = AuditFs::new(shared.clone(), pool, desk.clone());
+    let ticks = desk.as_ref().map(|desk| Ticks::start(desk.clone()));
+    let ticks = ticks.transpose().map_err(MountError::Session)?;
     let mut config = Config::default();
     config.n_threads = Some(FUSE_THREADS);
     // The kernel decides who may come in (allow_other); fuser need not ask again.
@@ -74,12 +98,14 @@ pub fn serve(
     let (stop_poller, options) = (stop.clone(), options.clone());
     let poller = std::thread::Builder::new()
         .name("poll".into())
-        .spawn(move || poll(&view, &notifier, &toucher, &options, &stop_poller))
+        .spawn(move || poll(&shared, &notifier, &options, &stop_poller))
         .map_err(MountError::Session)?;
     Ok(Service {
         session,
         stop,
         poller,
+        ticks,
+        desk,
     })
 }
 
@@ -94,6 +120,10 @@ impl Service {
         self.stop.1.notify_all();
         if self.poller.join().is_err() {
             tracing::error!("the poller panicked");
+        }
+        drop(self.ticks);
+        if let Some(desk) = self.desk {
+            desk.close();
         }
         ended.map_err(MountError::Session)
     }
@@ -111,12 +141,12 @@ fn pause(poll: Duration, idle_rounds: u32) -> Duration {
 }
 
 fn poll(
-    view: &View,
+    shared: &Shared,
     notifier: &Notifier,
-    toucher: &Toucher,
     options: &ServeOptions,
     stop: &(Mutex<bool>, Condvar),
 ) {
+    let (view, toucher) = (&*shared.view, &*shared.toucher);
     // What grew while no worker served, and what the worker before published and did not live to touch.
     let days = view.days().list();
     let mut known: BTreeSet<Day> = days.iter().map(|day| day.day()).collect();
@@ -148,7 +178,8 @@ fn poll(
                 };
                 tell_kernel(view, notifier, &changes);
                 for day in &changes.days {
-                    if known.insert(*day) {
+                    // That of a mount that writes was there before its first record.
+                    if known.insert(*day) && !shared.announced.has(*day) {
                         toucher.create(&day_path(*day));
                     } else {
                         toucher.touch(&day_path(*day));
@@ -158,10 +189,6 @@ fn poll(
             Err(_) => tracing::error!("looking at the share panicked; please report this"),
         }
     }
-}
-
-fn day_path(day: Day) -> String {
-    format!("events/{day}.jsonl")
 }
 
 /// Attributes that the kernel was told to believe for hours are not true any more. Attributes only, never a byte range:

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::disk::{CacheKey, Cost, DiskError, Origin, SessionNo};
 
-use crate::event::ServerId;
+use crate::event::{Namespace, ServerId, SessionId};
 
 use super::audit_dir::AuditDir;
 use super::session::Session;
@@ -52,8 +52,37 @@ impl Sessions {
         self.own_server.get()
     }
 
-    /// This process has written to the session: the next look at it is a fresh one, and sees its new files.
-    pub fn wrote(&self, no: SessionNo) {
+    /// This process has written to the session: the next look at it is a fresh one, and sees its new files. Quick, but for a
+    /// session that was not known: that is looked up on the share.
+    ///
+    /// # Errors
+    /// Of the share.
+    pub fn wrote(&self, namespace: &Namespace, sid: &SessionId) -> Result<(), DiskError> {
+        match self.dir.catalog().find(namespace, sid.as_str()) {
+            Some(no) => {
+                self.look_anew(no);
+                Ok(())
+            }
+            None => self.learn(namespace, sid),
+        }
+    }
+
+    /// The same, and the names of its files are learned now.
+    ///
+    /// # Errors
+    /// Of the share.
+    pub fn learn(&self, namespace: &Namespace, sid: &SessionId) -> Result<(), DiskError> {
+        if let Some(server) = self.own_server() {
+            self.dir.catalog().learn(server, namespace, sid)?;
+        }
+        if let Some(no) = self.dir.catalog().find(namespace, sid.as_str()) {
+            self.look_anew(no);
+        }
+        Ok(())
+    }
+
+    /// The next look at the session is a fresh one.
+    pub fn look_anew(&self, no: SessionNo) {
         if let Some(count) = self.writes_of(no) {
             count.fetch_add(1, Ordering::Release);
         }

@@ -80,7 +80,7 @@ impl View {
             }
             Node::EventsDir | Node::ByTimeDir => {
                 let by_time = *node == Node::ByTimeDir;
-                let days = self.days.list();
+                let days = self.all_days();
                 if from == 0 && !days.is_empty() && !by_time {
                     let (node, name) = (Node::EventsCurrent, "current".to_owned());
                     if !each(Entry {
@@ -92,7 +92,7 @@ impl View {
                         return Ok(());
                     }
                 }
-                for day in days.iter().map(|file| file.day()) {
+                for day in days {
                     let place = (DAY_PLACE + i64::from(day.days())) as u64;
                     let node = if by_time {
                         Node::DayByTime(day)

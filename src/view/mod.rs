@@ -13,6 +13,7 @@ mod resolve;
 mod session_files;
 mod status;
 mod texts;
+mod today;
 mod tree;
 mod view_error;
 mod written;

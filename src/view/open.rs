@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::event::Day;
 use crate::reader::{DayByTime, SessionArchive, is_quiet};
 
 use super::node::{Node, SessionPart};
@@ -74,7 +75,9 @@ impl View {
             Node::Version => text(texts::VERSION.into(), OpenMode::Cached),
             Node::Status => text(self.status_text(now_ns), OpenMode::Direct),
             Node::Day(day) => {
-                let file = self.days.get(*day).ok_or(ViewError::NotFound)?;
+                let Some(file) = self.days.get(*day) else {
+                    return self.open_empty(*day);
+                };
                 if !file.is_exact() && wait == Wait::Never {
                     return Err(ViewError::WouldBlock);
                 }
@@ -87,7 +90,9 @@ impl View {
                 Ok(Opened { mode, made: None })
             }
             Node::DayByTime(day) => {
-                let file = self.days.get(*day).ok_or(ViewError::NotFound)?;
+                let Some(file) = self.days.get(*day) else {
+                    return self.open_empty(*day);
+                };
                 if wait == Wait::Never {
                     return Err(ViewError::WouldBlock);
                 }
@@ -136,6 +141,17 @@ impl View {
         }
     }
 
+    /// A day that is written and has no record yet.
+    fn open_empty(&self, day: Day) -> Result<Opened, ViewError> {
+        if !self.has_day(day) {
+            return Err(ViewError::NotFound);
+        }
+        Ok(Opened {
+            mode: OpenMode::Direct,
+            made: None,
+        })
+    }
+
     /// Appends up to `len` bytes of a file from `offset` on to `out`; fewer mean the end.
     ///
     /// # Errors
@@ -150,7 +166,9 @@ impl View {
     ) -> Result<(), ViewError> {
         match node {
             Node::Day(day) => {
-                let file = self.days.get(*day).ok_or(ViewError::NotFound)?;
+                let Some(file) = self.days.get(*day) else {
+                    return self.open_empty(*day).map(drop);
+                };
                 self.noting(file.read_at(offset, len, out))?;
             }
             Node::SessionFile(no, SessionPart::Stream) => {

@@ -80,12 +80,12 @@ impl View {
             .then_some(Node::Recording(no))
     }
 
-    /// The date that a file name of a day says, if it has a record.
+    /// The date that a file name of a day says, if there is a file of it.
     fn day_named(&self, name: &str) -> Option<Day> {
         let day = name
             .strip_suffix(".jsonl")
             .and_then(|day| day.parse::<Day>().ok());
-        day.filter(|day| self.days.get(*day).is_some())
+        day.filter(|day| self.has_day(*day))
     }
 
     /// The node at a path below the root of the view; leading and doubled slashes do not matter. The symlink
@@ -101,7 +101,7 @@ impl View {
         {
             node = self.lookup(&node, name)?;
             if node == Node::EventsCurrent {
-                node = Node::Day(self.days.list().pop().ok_or(ViewError::NotFound)?.day());
+                node = Node::Day(self.current_day().ok_or(ViewError::NotFound)?);
             }
         }
         Ok(node)
@@ -114,8 +114,8 @@ impl View {
     pub fn read_link(&self, node: &Node) -> Result<String, ViewError> {
         match node {
             Node::EventsCurrent => {
-                let newest = self.days.list().pop().ok_or(ViewError::NotFound)?;
-                Ok(texts::day_name(newest.day()))
+                let newest = self.current_day().ok_or(ViewError::NotFound)?;
+                Ok(texts::day_name(newest))
             }
             _ => Err(ViewError::NotSymlink),
         }

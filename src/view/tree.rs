@@ -13,6 +13,7 @@ use super::inode::Inodes;
 use super::node::{Node, RECORDING_STEP, SessionPart};
 use super::status::Status;
 use super::texts;
+use super::today::Today;
 use super::view_error::ViewError;
 
 /// How long a day is scanned before its size is told, where the size must be exact.
@@ -46,6 +47,7 @@ pub struct View {
     pub(super) status: Status,
     pub(super) errors: Mutex<BTreeMap<&'static str, u64>>,
     events_changed_ns: Mutex<(usize, i64)>,
+    pub(super) today: Today,
 }
 
 impl View {
@@ -60,6 +62,7 @@ impl View {
             status: Status::new(source, started_ns),
             errors: Mutex::default(),
             events_changed_ns: Mutex::default(),
+            today: Today::default(),
             dir,
         }
     }
@@ -138,11 +141,13 @@ impl View {
                 Ok(Attr::directory(ino, 0, self.events_changed(), Ttl::Live))
             }
             Node::EventsCurrent => {
-                let newest = self.days.list().pop().ok_or(ViewError::NotFound)?;
-                let size = texts::day_name(newest.day()).len() as u64;
+                let newest = self.current_day().ok_or(ViewError::NotFound)?;
+                let mtime_ns = self.days.get(newest).map(|file| file.mtime_ns());
+                let mtime_ns = mtime_ns.unwrap_or(newest.start().as_ns());
+                let size = texts::day_name(newest).len() as u64;
                 Ok(Attr {
                     kind: super::NodeKind::Symlink,
-                    ..Attr::file(ino, size, newest.mtime_ns(), Ttl::Live)
+                    ..Attr::file(ino, size, mtime_ns, Ttl::Live)
                 })
             }
             Node::Day(day) => self.day_attr(*day, ino, wait),
@@ -205,7 +210,12 @@ impl View {
     }
 
     fn day_attr(&self, day: Day, ino: u64, wait: Wait) -> Result<Attr, ViewError> {
-        let file = self.days.get(day).ok_or(ViewError::NotFound)?;
+        let Some(file) = self.days.get(day) else {
+            return match self.has_day(day) {
+                true => Ok(Attr::file(ino, 0, day.start().as_ns(), Ttl::Live)),
+                false => Err(ViewError::NotFound),
+            };
+        };
         let size = match (file.known_len(), wait) {
             (Some(size), _) => size,
             (None, Wait::Never) => return Err(ViewError::WouldBlock),
@@ -222,11 +232,14 @@ impl View {
 
     /// As the day's, but never believed: the file may change in its middle.
     fn day_by_time_attr(&self, day: Day, ino: u64, wait: Wait) -> Result<Attr, ViewError> {
-        let file = self.days.get(day).ok_or(ViewError::NotFound)?;
-        match (file.is_live() || file.is_exact(), wait) {
-            (true, _) => {}
-            (false, Wait::Never) => return Err(ViewError::WouldBlock),
-            (false, Wait::Share) => drop(self.noting(file.prepare(SCAN_PATIENCE))?),
+        if let Some(file) = self.days.get(day)
+            && !file.is_live()
+            && !file.is_exact()
+        {
+            match wait {
+                Wait::Never => return Err(ViewError::WouldBlock),
+                Wait::Share => drop(self.noting(file.prepare(SCAN_PATIENCE))?),
+            }
         }
         Ok(Attr {
             ttl: Ttl::Unknown,
@@ -292,8 +305,8 @@ impl View {
             Node::Status,
             Node::Version,
         ];
-        let days = self.days.list().into_iter();
-        let days = days.flat_map(|day| [Node::Day(day.day()), Node::DayByTime(day.day())]);
+        let days = self.all_days().into_iter();
+        let days = days.flat_map(|day| [Node::Day(day), Node::DayByTime(day)]);
         let namespaces = self.dir.catalog().namespaces().into_iter();
         let namespaces = namespaces.flat_map(|ns| {
             [
@@ -316,6 +329,13 @@ impl View {
             .max()
             .unwrap_or(0);
         sessions.max(self.events_changed())
+    }
+
+    /// The list of days has changed.
+    pub(super) fn days_changed(&self, at_ns: i64) {
+        let changed = &self.events_changed_ns;
+        let mut known = changed.lock().unwrap_or_else(PoisonError::into_inner);
+        known.1 = at_ns.max(known.1.saturating_add(1));
     }
 
     fn events_changed(&self) -> i64 {

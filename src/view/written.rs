@@ -64,12 +64,7 @@ impl View {
     /// # Errors
     /// Of the share.
     pub fn wrote_session(&self, namespace: &Namespace, sid: &SessionId) -> Result<(), ViewError> {
-        let no = match self.dir.catalog().find(namespace, sid.as_str()) {
-            Some(no) => Some(no),
-            None => return self.learn_session(namespace, sid),
-        };
-        no.into_iter().for_each(|no| self.sessions.wrote(no));
-        Ok(())
+        self.noting(self.sessions.wrote(namespace, sid))
     }
 
     /// The same, and the names of its files are learned now: it has ended, or its recording was taken, so that
@@ -78,14 +73,7 @@ impl View {
     /// # Errors
     /// Of the share.
     pub fn learn_session(&self, namespace: &Namespace, sid: &SessionId) -> Result<(), ViewError> {
-        if let Some(server) = self.own_server() {
-            let learned = self.dir.catalog().learn(server, namespace, sid);
-            self.noting(learned)?;
-        }
-        if let Some(no) = self.dir.catalog().find(namespace, sid.as_str()) {
-            self.sessions.wrote(no);
-        }
-        Ok(())
+        self.noting(self.sessions.learn(namespace, sid))
     }
 
     /// Calls `each` for every event of the session that any server has, but enhanced ones: in no order, perhaps twice. The
@@ -104,7 +92,7 @@ impl View {
             return Ok(Recorded::default());
         };
         // Another server may have gone on within the time that a look is good.
-        self.sessions.wrote(no);
+        self.sessions.look_anew(no);
         let session = match self.session(no, Wait::Share, now_ns) {
             Err(ViewError::NotFound) => return Ok(Recorded::default()),
             session => session?,

@@ -112,9 +112,16 @@ impl Holder {
     }
 }
 
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Holder { host, pid, start } = self;
+        write!(f, "pid {pid} on host {host}, since {start}")
+    }
+}
+
 fn named(holder: &Option<Holder>) -> String {
     match holder {
-        Some(Holder { host, pid, start }) => format!("pid {pid} on host {host}, since {start}"),
+        Some(holder) => holder.to_string(),
         None => "its lock file does not say who".to_owned(),
     }
 }

@@ -46,7 +46,6 @@ pub use event_line::{
     MAX_EVENT_LINE_BYTES, RefusedLine, check_event, complete_event, read_event_line,
 };
 pub use lock::{FolderLock, Holder, LOCK_FILE_NAME, LockError, break_lock};
-pub use made_sessions::TooManySessions;
 pub use own_directory::{Making, OwnDirectory};
 pub use position::{LastPrint, SessionPosition};
 pub use recorder::Recorder;
@@ -70,7 +69,6 @@ mod faulty_storage;
 mod held_folder;
 mod incarnation;
 mod lock;
-mod made_sessions;
 mod own_directory;
 mod own_files;
 mod position;

@@ -15,7 +15,6 @@ use crate::event::{
 
 use super::daily_log::FileLog;
 use super::held_folder::HeldFolder;
-use super::made_sessions::{MadeSessions, TooManySessions};
 use super::own_directory::OwnDirectory;
 use super::position::SessionPosition;
 use super::recorder_options::{RecorderError, RecorderOptions, SessionEnds};
@@ -35,7 +34,6 @@ pub struct Recorder {
     folder: HeldFolder,
     log: Mutex<FileLog>,
     running: RunningSessions,
-    made: MadeSessions,
     /// What an earlier process wrote and did not sync is on the disk.
     settled: Mutex<bool>,
     closed: AtomicBool,
@@ -77,7 +75,6 @@ impl Recorder {
             options,
             folder,
             log: Mutex::new(log),
-            made: MadeSessions::default(),
             settled: Mutex::new(false),
             closed: AtomicBool::new(false),
         })
@@ -177,33 +174,6 @@ impl Recorder {
         })
     }
 
-    /// Makes a session known that has nothing on the disk yet (mkdir). `false`: it was made before.
-    ///
-    /// # Errors
-    /// [`TooManySessions`].
-    pub fn create_session(
-        &self,
-        namespace: &Namespace,
-        sid: &SessionId,
-    ) -> Result<bool, TooManySessions> {
-        self.made.make(namespace, sid)
-    }
-
-    /// Sessions made and not yet forgotten.
-    pub fn made_sessions(&self, namespace: &Namespace) -> Vec<SessionId> {
-        self.made.list(namespace)
-    }
-
-    /// Whether it was made and not yet forgotten.
-    pub fn is_made(&self, namespace: &Namespace, sid: &SessionId) -> bool {
-        self.made.has(namespace, sid)
-    }
-
-    /// The session is found on the disk by now: whoever lists sessions need not be told of it any more.
-    pub fn forget_made(&self, namespace: &Namespace, sid: &SessionId) {
-        self.made.forget(namespace, sid);
-    }
-
     /// Where the session goes on, by what this server knows; what it posted just now is in it.
     ///
     /// # Errors
@@ -250,6 +220,16 @@ impl Recorder {
             .if_running(namespace, sid, DiskSessionLogger::sync)
             .unwrap_or(Ok(()))?;
         self.sync_what_was_closed()
+    }
+
+    /// Makes everything acknowledged durable.
+    ///
+    /// # Errors
+    /// The first of all; the rest is synced all the same.
+    pub fn sync(&self) -> Result<(), WriteError> {
+        self.settle()?;
+        let sessions = self.running.sync();
+        self.log().sync().and(sessions)
     }
 
     /// How often writing or syncing the daily log failed; see [`FileLog::failures`].

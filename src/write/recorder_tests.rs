@@ -213,20 +213,6 @@ fn many_threads_write_without_mixing() {
 }
 
 #[test]
-fn sessions_that_were_made_are_known_until_they_are_forgotten() {
-    let case = case();
-    let made = || case.recorder.create_session(&case.ns, &case.sid).unwrap();
-    assert!(made());
-    assert!(!made());
-    assert_eq!(
-        case.recorder.made_sessions(&case.ns),
-        vec![case.sid.clone()]
-    );
-    case.recorder.forget_made(&case.ns, &case.sid);
-    assert!(!case.recorder.is_made(&case.ns, &case.sid));
-}
-
-#[test]
 fn a_folder_taken_by_two_names_its_holder() {
     let dir = tempfile::tempdir().unwrap();
     let open = || {

@@ -148,6 +148,18 @@ impl RunningSessions {
         ticked
     }
 
+    /// Syncs all, waiting for those being written. Gives the first error.
+    pub(super) fn sync(&self) -> Result<(), WriteError> {
+        let slots: Vec<Slot> = self.slots().values().cloned().collect();
+        let mut synced = Ok(());
+        for slot in slots {
+            if let Some(logger) = &mut *lock(&slot) {
+                synced = first_error(synced, logger.sync());
+            }
+        }
+        synced
+    }
+
     /// Closes all, waiting for those being written. Gives the first error.
     pub(super) fn close(&self) -> Result<(), WriteError> {
         let slots: Vec<Slot> = self.slots().values().cloned().collect();

@@ -102,6 +102,15 @@ pub(super) fn post_slice_to(
 }
 
 impl DiskSessionLogger {
+    /// Where the session goes on, after a failure also by what its files say now: for a sender that numbers its events.
+    ///
+    /// # Errors
+    /// [`WriteError::Io`].
+    pub fn certain_position(&mut self) -> Result<SessionPosition, WriteError> {
+        self.be_sure()?;
+        Ok(self.position)
+    }
+
     /// Writes chunks with the numbers that their sender gave them (the seed's PostSessionSlice of a session logger, any
     /// version): where they do not follow what is recorded, new files begin. One gzip mark ends the slice.
     ///

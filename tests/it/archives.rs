@@ -3,7 +3,8 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::io::Cursor;
+use std::io::{Cursor, Write};
+use std::path::Path;
 
 use auditfs::event::{Namespace, ServerId, SessionId};
 use auditfs::write::{
@@ -130,6 +131,42 @@ fn another_server_accepts_it_with_its_hole() {
     let there = mount.at(&format!("namespaces/prod/sessions/{SID}"));
     let listed = sh(&there, "tar -tf archive.tar | grep chunks").text();
     assert_eq!(listed, format!("{SID}-0.chunks\n{SID}-11.chunks\n"));
+}
+
+#[test]
+fn what_one_mount_exports_another_accepts() {
+    let (audit, other) = (Audit::new(), Audit::new());
+    let mut session = audit.record(SID);
+    session.start("alice").print("from A, ").post(A);
+    session.print("from B").end().post(B);
+    let from = Mount::of(&audit);
+    let rw = format!("rw,server_id={C}");
+    let to = Mount::with(other.path(), &["-o", &rw]);
+    assert_eq!(to.names("recordings"), Vec::<String>::new());
+    let (archive, recording) = (
+        from.at(&format!("sessions/{SID}/archive.tar")),
+        to.at(&format!("recordings/{SID}.tar")),
+    );
+    run(&[Path::new("cp"), &archive, &recording]).ok();
+    assert_eq!(to.names("recordings"), [format!("{SID}.tar")]);
+    assert_eq!(to.names("sessions"), [SID]);
+    run(&[Path::new("cmp"), &archive, &recording]).ok();
+    let dir = format!("sessions/{SID}");
+    assert_eq!(told(&to, &dir), told(&from, &dir));
+    // It has ended: nothing is added to it.
+    let added = std::fs::OpenOptions::new()
+        .append(true)
+        .open(to.at(&format!("{dir}/stream")))
+        .and_then(|mut stream| stream.write_all(b"x"));
+    assert_eq!(added.unwrap_err().raw_os_error(), Some(libc::EPERM));
+    let to = to.again();
+    assert_eq!(to.names("recordings"), [format!("{SID}.tar")]);
+    run(&[
+        Path::new("cmp"),
+        &archive,
+        &to.at(&format!("recordings/{SID}.tar")),
+    ])
+    .ok();
 }
 
 #[test]

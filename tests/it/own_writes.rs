@@ -1,6 +1,7 @@
 //! What a mount writes itself is in its view at once, and stays the same node when the share's listing tells of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use auditfs::disk::Share;
 use auditfs::event::{EventFields, EventTime, Namespace, ServerId, SessionId};
@@ -54,10 +55,14 @@ impl Case {
     }
 
     fn logger(&self) -> DiskSessionLogger {
+        self.logger_of(&self.sid)
+    }
+
+    fn logger_of(&self, sid: &SessionId) -> DiskSessionLogger {
         let options = SessionOptions {
             server_id: ServerId::new(A).unwrap(),
             namespace: self.namespace.clone(),
-            sid: self.sid.clone(),
+            sid: sid.clone(),
             compression: Compression::None,
             sync: SyncPolicy::Never,
             record_sessions: true,
@@ -182,6 +187,43 @@ fn each_write_is_seen_by_the_next_look() {
         .unwrap();
     let attr = case.view.attr(&node, Wait::Share, NOW_NS).unwrap();
     assert_eq!(attr.ttl, Ttl::Unknown);
+}
+
+#[test]
+fn a_listing_at_the_same_time_hides_nothing() {
+    let case = Case::new();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                case.refresh();
+            }
+        });
+        let written = scope.spawn(|| {
+            for number in 0..150 {
+                let sid = SessionId::new(&format!("{SID}x{number}")).unwrap();
+                case.view
+                    .make_session(&case.namespace, &sid, NOW_NS)
+                    .unwrap();
+                let mut logger = case.logger_of(&sid);
+                for text in ["one", "onetwo"] {
+                    logger
+                        .post_print(&text.as_bytes()[text.len() - 3..], now())
+                        .unwrap();
+                    logger.close().unwrap();
+                    case.view.wrote_session(&case.namespace, &sid).unwrap();
+                    assert_eq!(case.read(&format!("sessions/{sid}/stream")), text);
+                }
+                logger.finalize().unwrap();
+                case.view.learn_session(&case.namespace, &sid).unwrap();
+                assert_eq!(case.names("recordings").len(), number + 1);
+                assert_eq!(case.names("sessions").len(), number + 1);
+            }
+        });
+        let written = written.join();
+        done.store(true, Ordering::Relaxed);
+        written.unwrap();
+    });
 }
 
 #[test]

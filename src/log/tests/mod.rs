@@ -3,6 +3,9 @@
 mod conformance;
 mod edges;
 mod fixtures;
+mod forwarding;
+mod servers;
+mod writing;
 
 use std::path::Path;
 use std::sync::Arc;

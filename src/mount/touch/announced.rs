@@ -44,6 +44,12 @@ impl Announced {
         shown
     }
 
+    /// Whether everybody sees `day` already.
+    pub fn has(&self, day: Day) -> bool {
+        let days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        days.shown.contains(&day)
+    }
+
     /// From now on everybody may see `day`.
     pub fn show(&self, day: Day) {
         self.0
