@@ -151,6 +151,16 @@ fn rewrite(storage: &dyn OwnStorage, path: &str, gzip: bool, keep_bytes: u64) ->
         keep_bytes,
         "cutting off what was not acknowledged when its writer died"
     );
+    copy_over(storage, path, gzip, keep_bytes)
+}
+
+/// The same without a word: puts a copy, which is durable, in the place of the file.
+pub(super) fn copy_over(
+    storage: &dyn OwnStorage,
+    path: &str,
+    gzip: bool,
+    keep_bytes: u64,
+) -> io::Result<()> {
     let compression = if gzip {
         Compression::Gzip
     } else {

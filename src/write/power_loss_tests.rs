@@ -194,15 +194,15 @@ struct OnDisk {
 fn on_disk(storage: &FaultyStorage, sid: &str, synced: bool) -> OnDisk {
     let paths = storage.paths();
     let index = storage.text(&format!("{FOLDER}{sid}.index"));
-    for name in index.lines().filter_map(|line| line.split('"').nth(3)) {
-        assert!(
-            paths.contains(&format!("{FOLDER}{name}")),
-            "{name} is missing"
-        );
+    // A file that is not in the index was begun by a process that died before anything in it counted.
+    let names = index.lines().filter_map(|line| line.split('"').nth(3));
+    let indexed: Vec<_> = names.map(|name| format!("{FOLDER}{name}")).collect();
+    for path in &indexed {
+        assert!(paths.contains(path), "{path} is missing");
     }
     let mut chunks = BTreeMap::new();
     let mut lines = Vec::new();
-    for path in &paths {
+    for path in &indexed {
         let name = path.strip_prefix(FOLDER).and_then(SessionFileName::parse);
         let Some(name) = name.filter(|name| name.sid.as_str() == sid) else {
             continue;
