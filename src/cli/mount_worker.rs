@@ -2,7 +2,7 @@
 
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, bail};
 
@@ -28,7 +28,7 @@ pub fn run_worker(args: &MountArgs, mountpoint: &Path, source: &Path) -> anyhow:
     mount_options.allow_other |= args.allow_other;
     raise_open_files();
     let state_dir = args.state_dir.clone().context("--state-dir")?;
-    let desk = Arc::new(OnceLock::new());
+    let desk = Arc::new(Mutex::new(None));
     end_on_signal(desk.clone())?;
     // The old worker is dead when this returns, and its lock of the state directory is free.
     cord.take_over()?;
@@ -72,8 +72,9 @@ pub fn run_worker(args: &MountArgs, mountpoint: &Path, source: &Path) -> anyhow:
         view.write_as(recorder.server_id.clone());
         let root = cord.source.try_clone().context("the audit directory")?;
         let writer = Arc::new(Writer::new(root, view, WriterOptions { recorder, making }));
-        // A worker that is told to end before this has nothing to finish.
-        let _ = desk.set(serving.with_writer(writer, state_dir));
+        // Locked while the note of the worker before is taken: a worker that is told to end has left it, or leaves its own.
+        let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
+        *desk = Some(serving.with_writer(writer, state_dir));
     }
     let service = serve(cord, serving, &options)?;
     tracing::info!(source = %source.display(), mountpoint = %mountpoint.display(), "serving");
@@ -101,14 +102,15 @@ fn claim_for_source(state_dir: &Path, source: &str) -> anyhow::Result<()> {
 
 /// SIGTERM is the keeper's: another worker takes over, or the mount has ended. What is unanswered is sent again; what was
 /// begun at the desk is finished first.
-fn end_on_signal(desk: Arc<OnceLock<Arc<Desk>>>) -> anyhow::Result<()> {
+fn end_on_signal(desk: Arc<Mutex<Option<Arc<Desk>>>>) -> anyhow::Result<()> {
     use signal_hook::consts::SIGTERM;
     let mut signals = signal_hook::iterator::Signals::new([SIGTERM]).context("signal handlers")?;
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
             if signals.forever().next().is_some() {
-                if let Some(desk) = desk.get() {
+                let desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(desk) = &*desk {
                     desk.close();
                 }
                 std::process::exit(0);

@@ -8,6 +8,7 @@ use fuser::{Errno, FopenFlags, Generation, INodeNo, ReplyAttr, ReplyCreate, Repl
 use crate::view::Attr;
 
 use super::answers::ttl;
+use super::errno::refused_errno;
 use super::keeper::is_resent;
 use super::requests::AuditFs;
 use super::writing::{Asker, Desk, Passage, Refused};
@@ -83,6 +84,9 @@ impl AuditFs {
         let Some(desk) = &self.desk else {
             return Errno::EROFS;
         };
+        if name.is_none() && desk.upload_attr(ino).is_some() {
+            return refused_errno(&Refused::NoAttributes);
+        }
         let mut place = desk.place(ino);
         if let Some(name) = name {
             let name = name.to_string_lossy();

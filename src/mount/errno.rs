@@ -33,6 +33,8 @@ pub fn refused_errno(refused: &Refused) -> Errno {
         Refused::Write(error) => write_errno(error),
         Refused::Recording(error) => recording_errno(error),
         Refused::View(error) => errno(error),
+        Refused::Unfinished => Errno::EINVAL,
+        Refused::NoAttributes => Errno::EOPNOTSUPP,
         Refused::NotAtEnd { .. } => Errno::EPERM,
         Refused::Resize { .. } => Errno::EPERM,
         Refused::NotToday(_) => Errno::EPERM,

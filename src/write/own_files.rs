@@ -103,7 +103,7 @@ impl OwnFiles {
         mut names: Vec<SessionFileName>,
     ) -> io::Result<()> {
         names.sort_by_key(|name| std::cmp::Reverse(name.number));
-        for (number, name) in names.iter().enumerate() {
+        for name in &names {
             let path = format!("{folder}/{name}");
             let mut file = match storage.read(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -120,7 +120,7 @@ impl OwnFiles {
                 cutter.feed(bytes, &mut pass);
                 Ok(())
             })?;
-            if number == 0 && cutter.is_torn() {
+            if cutter.is_torn() {
                 rewrite(storage, &path, found.gzip, cutter.whole_bytes)?;
             }
             if self.position.last_print.is_some() {

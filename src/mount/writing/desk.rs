@@ -32,7 +32,7 @@ pub struct Desk {
 }
 
 /// Who asks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Asker {
     /// User ID.
     pub uid: u32,
@@ -89,7 +89,10 @@ impl Desk {
     /// Says in the log why something was refused, and gives the errno for it.
     pub fn tell(&self, place: &str, asker: Asker, why: &Refused) -> Errno {
         let errno = refused_errno(why);
-        self.refusals.tell(place, asker, errno, why);
+        // That a line is unfinished counts when the last descriptor is closed.
+        if !matches!(why, Refused::Unfinished) {
+            self.refusals.tell(place, asker, errno, why);
+        }
         errno
     }
 
@@ -110,15 +113,15 @@ impl Desk {
     }
 
     /// Opens a file for writing.
-    pub fn open(&self, ino: INodeNo, flags: OpenFlags) -> Result<FileHandle, Refused> {
+    pub fn open(&self, ino: INodeNo, flags: OpenFlags, by: Asker) -> Result<FileHandle, Refused> {
         let node = self.shared.view.node(ino.0)?;
         let now = EventTime::from_ns(now_ns());
-        let handle = Handle::new(Target::to_open(&self.shared.view, &node, now)?, flags);
+        let handle = Handle::new(Target::to_open(&self.shared.view, &node, now)?, flags, by);
         if !handle.appends {
             handle.state().opened_end_bytes = Some(self.shared.attr(ino, Wait::Share)?.size);
         }
         let fh = self.shared.new_handle();
-        self.handles.put(fh, handle);
+        self.handles.get_or_put(fh, handle);
         Ok(fh)
     }
 
@@ -141,7 +144,6 @@ impl Desk {
         if !handle.appends {
             self.check_offset(&recorder, ino, &handle.target, &state, offset_bytes, now)?;
         }
-        state.told = false;
         let failures = || failures_of(&recorder, &handle.target);
         state.failures_before.get_or_insert_with(failures);
         let taken = match &handle.target {
@@ -171,9 +173,10 @@ impl Desk {
         let Some(handle) = self.known(ino, fh) else {
             return self.target_of(ino).map(drop);
         };
-        let mut state = handle.state();
-        state.told = state.tail.len() > 0;
-        state.tail.is_finished()?;
+        let state = handle.state();
+        if state.tail.len() > 0 {
+            return Err(Refused::Unfinished);
+        }
         if let (Some(before), Ok(recorder)) = (state.failures_before, self.writer.recorder())
             && failures_of(&recorder, &handle.target) > before
         {
@@ -182,15 +185,17 @@ impl Desk {
         Ok(())
     }
 
-    /// The last descriptor is closed.
+    /// The last descriptor is closed: what is unfinished is let go.
     pub fn release(&self, ino: INodeNo, fh: FileHandle) -> Result<(), Refused> {
         if let Some(upload) = self.uploads.release(fh) {
             return upload.is_finished();
         }
-        match self.known(ino, fh).and_then(|_| self.handles.take(fh)) {
-            Some(handle) if !handle.state().told => handle.state().tail.is_finished(),
-            _ => Ok(()),
+        if let Some(handle) = self.known(ino, fh).and_then(|_| self.handles.take(fh))
+            && let Err(why) = handle.state().tail.is_finished()
+        {
+            self.tell(&handle.target.path(), handle.by, &why);
         }
+        Ok(())
     }
 
     /// fsync(2): what was acknowledged is durable, or it is told that it may not be.
@@ -302,7 +307,9 @@ impl Desk {
             return Ok(handle);
         }
         let target = self.target_of(ino)?;
-        Ok(self.handles.put(fh, Handle::new(target, flags)))
+        // Who opened it only the worker before knew.
+        let handle = Handle::new(target, flags, Asker::default());
+        Ok(self.handles.get_or_put(fh, handle))
     }
 
     /// What a file is that somebody has open. One that is no file, or a recording, was an upload to a worker before this.

@@ -3,27 +3,36 @@
 //! jq, awk and perl send blocks of 4 or 8 KiB that cut lines (DESIGN 6). What a handle has of an unfinished line waits
 //! here; nothing of it reaches the disk before its newline comes.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::event::{EventFields, ServerId};
 use crate::write::{MAX_EVENT_LINE_BYTES, RefusedLine, read_event_line};
 
 use super::refused::Refused;
 
 /// The unfinished line of a handle.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tail {
     bytes: Vec<u8>,
-    before: Before,
+    /// The bytes may be the rest of a line that was refused.
+    may_skip: bool,
+    refused: Option<RefusedWrite>,
 }
 
-/// What came before the bytes of a [`Tail`].
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-enum Before {
-    /// A whole line, or nothing.
-    #[default]
-    LineEnd,
-    /// A write that was refused and ended within a line. Its writer was told, but may go on with the rest of that line:
-    /// that rest must not take the good lines behind it along.
-    RefusedCut,
+/// A write was refused behind the bytes of a [`Tail`], which are let go with it.
+///
+/// Two traps. A write(2) of several requests, of which a later one is refused, returns the bytes taken so far and no error;
+/// its writer comes again with the rest, and must be refused again, for the same reason. And a writer that was told, but
+/// goes on with the rest of its line, must not lose the good lines behind that rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct RefusedWrite {
+    /// Hash of what was refused.
+    hash: u64,
+    /// It ended within a line.
+    cut: bool,
 }
 
 /// What a write holds, with the tail before it.
@@ -38,41 +47,59 @@ pub struct Cut {
 }
 
 impl Tail {
-    /// Bytes without a newline.
+    /// Bytes without a newline that may still become a line.
     pub fn len(&self) -> usize {
-        self.bytes.len()
+        match self.refused {
+            None => self.bytes.len(),
+            Some(_) => 0,
+        }
     }
 
-    /// Nothing is unfinished, nothing was refused.
-    pub fn is_fresh(&self) -> bool {
-        self.bytes.is_empty() && self.before == Before::LineEnd
+    /// For the next worker; `None` where there is nothing to say.
+    pub fn to_note(&self) -> Option<Value> {
+        let refused = self.refused.map(|refused| (refused.hash, refused.cut));
+        let note = json!({
+            "bytes": STANDARD.encode(&self.bytes),
+            "may_skip": self.may_skip,
+            "refused": refused,
+        });
+        (*self != Tail::default()).then_some(note)
     }
 
-    /// The bytes, and whether they come behind a write that was refused within a line.
-    pub fn parts(&self) -> (&[u8], bool) {
-        (&self.bytes, self.before == Before::RefusedCut)
+    /// From what the worker before noted.
+    pub fn from_note(note: &Value) -> Option<Self> {
+        let refused = note.get("refused")?;
+        let refused = refused.get(0).zip(refused.get(1));
+        Some(Tail {
+            bytes: STANDARD.decode(note.get("bytes")?.as_str()?).ok()?,
+            may_skip: note.get("may_skip")?.as_bool()?,
+            refused: refused.and_then(|(hash, cut)| {
+                let (hash, cut) = (hash.as_u64()?, cut.as_bool()?);
+                Some(RefusedWrite { hash, cut })
+            }),
+        })
     }
 
-    /// The tail that has these [parts](Tail::parts).
-    pub fn from_parts(bytes: Vec<u8>, refused: bool) -> Self {
-        let before = match refused {
-            true => Before::RefusedCut,
-            false => Before::LineEnd,
-        };
-        Tail { bytes, before }
-    }
-
-    /// Lets the unfinished line go. `data` was refused with it.
+    /// `data` was refused, and the unfinished line with it.
     pub fn refuse(&mut self, data: &[u8]) {
-        let whole = data.last().is_none_or(|byte| *byte == b'\n');
-        *self = Tail {
-            bytes: Vec::new(),
-            before: if whole {
-                Before::LineEnd
-            } else {
-                Before::RefusedCut
-            },
-        };
+        let hash = xxh3_64(data);
+        if self.refused.is_none_or(|before| before.hash != hash) {
+            if self.refused.is_some() {
+                self.bytes.clear();
+            }
+            let cut = data.last().is_some_and(|byte| *byte != b'\n');
+            self.refused = Some(RefusedWrite { hash, cut });
+        }
+    }
+
+    /// What stands before `data`: the unfinished line, also when this very `data` was refused behind it; and whether `data`
+    /// may begin with the rest of a refused line.
+    fn before(&self, data: &[u8]) -> (&[u8], bool) {
+        match self.refused {
+            None => (&self.bytes, self.may_skip),
+            Some(refused) if refused.hash == xxh3_64(data) => (&self.bytes, self.may_skip),
+            Some(refused) => (&[], refused.cut),
+        }
     }
 
     /// What becomes of `data`. Nothing is changed by it.
@@ -85,19 +112,18 @@ impl Tail {
             skipped_bytes: 0,
             rest: Tail::default(),
         };
+        let (before, may_skip) = self.before(data);
         let mut from = 0;
         for (at, end) in memchr::memchr_iter(b'\n', data).enumerate() {
             let part = data.get(from..end).unwrap_or_default();
             from = end + 1;
             let read = match at {
-                0 if !self.bytes.is_empty() => {
-                    read_event_line(&[self.bytes.as_slice(), part].concat(), server_id)
-                }
+                0 if !before.is_empty() => read_event_line(&[before, part].concat(), server_id),
                 _ => read_event_line(part, server_id),
             };
             match read {
                 Ok(fields) => cut.lines.push((fields, from)),
-                Err(RefusedLine::NotAnEvent(_)) if at == 0 && self.before == Before::RefusedCut => {
+                Err(RefusedLine::NotAnEvent(_)) if at == 0 && may_skip => {
                     cut.skipped_bytes = from;
                 }
                 Err(why) => return Err(Refused::Line { line: at + 1, why }),
@@ -105,7 +131,8 @@ impl Tail {
         }
         let rest = data.get(from..).unwrap_or_default();
         if from == 0 {
-            cut.rest = self.clone();
+            cut.rest.bytes.extend_from_slice(before);
+            cut.rest.may_skip = may_skip;
         }
         let bytes = cut.rest.len() + rest.len();
         if bytes > MAX_EVENT_LINE_BYTES {
@@ -187,17 +214,56 @@ mod tests {
             &["{}\n{\"event\":", &format!("\"b\"}}\n{A}"), A],
             &[bad, "a", "a"],
         );
-        // Its writer took the error for what it was and goes on with a whole line.
+        check(
+            &["{}\n{\"event\":", "\"b\"", &format!("}}\n{A}")],
+            &[bad, "", "a"],
+        );
+        // Its writer took the error for what it was and goes on with a whole line, perhaps in pieces.
         check(&["{}\n{\"event\":", A], &[bad, "a"]);
+        check(
+            &["{}\n{\"event\":", "{\"event\":", "\"b\"}\n"],
+            &[bad, "", "b"],
+        );
+    }
+
+    #[test]
+    fn the_same_again_is_refused_again() {
+        let begin = "{\"event\":\"a\",";
+        let bad = "line 1: the line is not JSON: key must be a string at line 1 column 14";
+        check(
+            &[begin, "}\n"],
+            &[
+                "",
+                "line 1: the line is not JSON: trailing comma at line 1 column 14",
+            ],
+        );
+        check(&[begin, "x\n", "x\n", A], &["", bad, bad, "a"]);
     }
 
     #[test]
     fn an_unfinished_line_is_bounded() {
         let half = "x".repeat(MAX_EVENT_LINE_BYTES / 2 + 1);
+        let other = half.replace('x', "y");
         let long = format!(
             "line 1: the line has {} bytes; at most 1048576 are taken",
             half.len() * 2
         );
-        check(&[&half, &half, "x\n", A], &["", &long, "", "a"]);
+        check(
+            &[&half, &other, &other, "y\n", A],
+            &["", &long, &long, "", "a"],
+        );
+    }
+
+    #[test]
+    fn a_tail_is_noted_for_the_next_worker() {
+        let mut tail = Tail::default();
+        assert_eq!(tail.to_note(), None);
+        tail.bytes = b"{\xff".to_vec();
+        assert_eq!(
+            Tail::from_note(&tail.to_note().unwrap()),
+            Some(tail.clone())
+        );
+        tail.refuse(b"x");
+        assert_eq!(Tail::from_note(&tail.to_note().unwrap()), Some(tail));
     }
 }

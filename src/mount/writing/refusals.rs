@@ -9,7 +9,7 @@ use super::refused::Refused;
 use crate::mount::now_ns;
 
 /// So many lines in so many nanoseconds.
-const LINES: u32 = 20;
+const LINES: u32 = 100;
 const WINDOW_NS: i64 = 10_000_000_000;
 
 /// See the module text.

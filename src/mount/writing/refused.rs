@@ -24,6 +24,12 @@ pub enum Refused {
     /// The name leads nowhere, or the share could not be read.
     #[error(transparent)]
     View(#[from] ViewError),
+    /// A descriptor is closed and the last line has no newline; another may be open and bring it. Errno: EINVAL.
+    #[error("the last line has no newline yet")]
+    Unfinished,
+    /// Extended attributes of an upload, which `cp -p` tries. Errno: EOPNOTSUPP.
+    #[error("there are no extended attributes here")]
+    NoAttributes,
     /// A write that is not at the end. Errno: EPERM.
     #[error("a write at byte {offset_bytes}: bytes are only added at the end")]
     NotAtEnd {

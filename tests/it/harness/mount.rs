@@ -32,6 +32,14 @@ impl Mount {
         Mount::with(audit.path(), &["--settle", "0", "--poll", "200ms"])
     }
 
+    /// Mounts it to be written as this server, publishing at once.
+    pub fn writing(audit: &Audit, server: &str, options: &[&str]) -> Mount {
+        let rw = format!("rw,server_id={server}");
+        let mut all = vec!["--settle", "0", "--poll", "200ms", "-o", &rw];
+        all.extend(options);
+        Mount::with(audit.path(), &all)
+    }
+
     /// Mounts a directory with these options.
     pub fn with(source: &Path, options: &[&str]) -> Mount {
         Mount::prepared(source, options).mounted()
@@ -168,6 +176,26 @@ impl Mount {
             .parse()
             .unwrap();
         kib << 10
+    }
+
+    /// Kills the worker, as a crash would; the keeper starts another.
+    pub fn kill_worker(&self) {
+        let pid = self.json(".auditfs/status.json")["pid"].as_i64().unwrap();
+        let pid = i32::try_from(pid).unwrap();
+        self.signal_one(pid, Signal::KILL);
+        wait_until(Duration::from_secs(10), "the worker dies", || {
+            !is_alive(pid)
+        });
+    }
+
+    /// Replaces the worker in order.
+    pub fn reload(&self) {
+        auditfs(&["reload", self.point().to_str().unwrap()]).ok();
+    }
+
+    /// The UTC date, as the daily log and its file in the mount are named.
+    pub fn today() -> String {
+        run(&["date", "-u", "+%F"]).text().trim().to_owned()
     }
 
     /// Sends a signal to the keeper; to the worker as well where it kills, for a worker lives on without its keeper.
