@@ -49,6 +49,7 @@ struct OpenLog {
     file: Box<dyn OwnFile>,
     /// The file ends within a line.
     torn: bool,
+    is_name_durable: bool,
 }
 
 impl FileLog {
@@ -128,9 +129,15 @@ impl FileLog {
         let Some((_, day)) = self.dirty else {
             return Ok(());
         };
-        let synced = self
-            .opened(day)
-            .and_then(|log| log.file.sync().map_err(WriteError::at(&log.path)));
+        let (storage, folder) = (self.storage.clone(), self.server_id.clone());
+        let synced = self.opened(day).and_then(|log| {
+            log.file.sync().map_err(WriteError::at(&log.path))?;
+            if !std::mem::replace(&mut log.is_name_durable, true) {
+                let synced = storage.sync_folder(folder.as_str());
+                synced.map_err(WriteError::at(folder.as_str()))?;
+            }
+            Ok(())
+        });
         // Also after an error: what the next sync says of these lines would mean nothing.
         self.dirty = None;
         synced.inspect_err(|_| self.poison())
@@ -219,6 +226,7 @@ impl FileLog {
             path,
             file,
             torn,
+            is_name_durable: self.sync != SyncPolicy::Never,
         })
     }
 

@@ -90,6 +90,28 @@ impl FaultyStorage {
         fresh
     }
 
+    /// The same when some of what was not synced got there all the same: of each file as many bytes as `kept` says of the
+    /// number that could be lost, and the names if `with_names`.
+    pub(super) fn after_some_loss(
+        &self,
+        with_names: bool,
+        mut kept: impl FnMut(usize) -> usize,
+    ) -> Self {
+        let fresh = self.after_kill();
+        let mut state = fresh.state();
+        if !with_names {
+            state.names = state.durable_names.clone();
+        }
+        for file in &mut state.files {
+            let kept = kept(file.bytes.len() - file.durable.len());
+            file.bytes.truncate(file.durable.len() + kept);
+            file.durable = file.bytes.clone();
+        }
+        state.durable_names = state.names.clone();
+        drop(state);
+        fresh
+    }
+
     pub(super) fn contents(&self, path: &str) -> Option<Vec<u8>> {
         let state = self.state();
         Some(state.files[*state.names.get(path)?].bytes.clone())

@@ -10,7 +10,7 @@ use crate::event::SessionId;
 use crate::format::{DataKind, IndexLine, SessionFileName};
 
 use super::data_file::{Compression, DataFile};
-use super::own_files::{create_beside, path_of, put_over};
+use super::own_files::{copy_over, create_beside, path_of, put_over};
 use super::storage::{OpenAs, OwnStorage, WriteThrough, append_all};
 
 /// Where the files lie and how they are written.
@@ -163,13 +163,15 @@ fn add_to_index(
     indexed: &mut HashSet<String>,
     names: Vec<SessionFileName>,
 ) -> io::Result<()> {
+    let path = path_of(&place.folder, &place.sid, DataKind::Index, 0, false);
     let mut lines = Vec::new();
     let mut added = Vec::new();
     for name in names {
         let text = name.to_file_name();
-        if !indexed.contains(&text)
-            && let Some(line) = IndexLine::of(name)
-        {
+        if indexed.contains(&text) {
+            // Whoever wrote this line failed or died before it was durable; a sync that failed once cannot be repeated.
+            copy_over(storage, &path, false, u64::MAX)?;
+        } else if let Some(line) = IndexLine::of(name) {
             line.write(&mut lines);
             added.push(text);
         }
@@ -177,7 +179,6 @@ fn add_to_index(
     if lines.is_empty() {
         return Ok(());
     }
-    let path = path_of(&place.folder, &place.sid, DataKind::Index, 0, false);
     let mut file = storage.open(&path, OpenAs::Continued, place.through)?;
     let last = file.last_byte()?;
     if last.is_some_and(|byte| byte != b'\n') {

@@ -72,6 +72,8 @@ mod lock;
 mod own_directory;
 mod own_files;
 mod position;
+#[cfg(test)]
+mod power_loss_tests;
 mod recorder;
 mod recorder_options;
 mod recording;

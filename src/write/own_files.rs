@@ -57,6 +57,13 @@ impl OwnFiles {
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
             Err(error) => return Err(error),
         };
+        // Teleport reads nothing of a session whose index has half a line. Nothing was written to the file it would name.
+        let whole = memchr::memrchr(b'\n', &index).map_or(0, |at| at + 1);
+        if whole < index.len() && (index.len() as u64) < MAX_INDEX_BYTES {
+            let path = path_of(folder, sid, DataKind::Index, 0, false);
+            rewrite(storage, &path, false, whole as u64)?;
+            index.truncate(whole);
+        }
         let (lines, damage) = read_index(&index, sid);
         if let Some(damage) = damage.iter().find(|damage| !damage.is_normal()) {
             tracing::warn!(%sid, folder, %damage, "the index of this session is damaged; it is only added to");
@@ -72,9 +79,14 @@ impl OwnFiles {
             }
         }
         own.read_events(storage, folder, events)?;
-        if let Some(last) = chunks.into_iter().max_by_key(|name| name.number) {
-            let covered_bytes = own.position.next_offset.0.saturating_sub(last.number);
-            cut_chunks(storage, &format!("{folder}/{last}"), covered_bytes)?;
+        // The last one; and where the power went and events of several files with it, all that are of no event now.
+        let end = own.position.next_offset.0;
+        let last = chunks.iter().map(|name| name.number).max();
+        for name in chunks {
+            if Some(name.number) == last || name.number >= end {
+                let covered_bytes = end.saturating_sub(name.number);
+                cut_chunks(storage, &format!("{folder}/{name}"), covered_bytes)?;
+            }
         }
         own.position.ended |= exists(
             storage,
@@ -91,7 +103,7 @@ impl OwnFiles {
         mut names: Vec<SessionFileName>,
     ) -> io::Result<()> {
         names.sort_by_key(|name| std::cmp::Reverse(name.number));
-        for (number, name) in names.iter().enumerate() {
+        for name in &names {
             let path = format!("{folder}/{name}");
             let mut file = match storage.read(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -108,7 +120,7 @@ impl OwnFiles {
                 cutter.feed(bytes, &mut pass);
                 Ok(())
             })?;
-            if number == 0 && cutter.is_torn() {
+            if cutter.is_torn() {
                 rewrite(storage, &path, found.gzip, cutter.whole_bytes)?;
             }
             if self.position.last_print.is_some() {
@@ -139,6 +151,16 @@ fn rewrite(storage: &dyn OwnStorage, path: &str, gzip: bool, keep_bytes: u64) ->
         keep_bytes,
         "cutting off what was not acknowledged when its writer died"
     );
+    copy_over(storage, path, gzip, keep_bytes)
+}
+
+/// The same without a word: puts a copy, which is durable, in the place of the file.
+pub(super) fn copy_over(
+    storage: &dyn OwnStorage,
+    path: &str,
+    gzip: bool,
+    keep_bytes: u64,
+) -> io::Result<()> {
     let compression = if gzip {
         Compression::Gzip
     } else {

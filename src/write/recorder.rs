@@ -206,7 +206,8 @@ impl Recorder {
     /// As [`FileLog::sync`].
     pub fn sync_log(&self) -> Result<(), WriteError> {
         self.settle()?;
-        self.log().sync()
+        self.log().sync()?;
+        self.sync_what_was_closed()
     }
 
     /// Makes every acknowledged post of the session durable.
@@ -215,10 +216,10 @@ impl Recorder {
     /// As [`DiskSessionLogger::sync`].
     pub fn sync_session(&self, namespace: &Namespace, sid: &SessionId) -> Result<(), WriteError> {
         self.settle()?;
-        // One that is not running was synced when it was closed.
         self.running
             .if_running(namespace, sid, DiskSessionLogger::sync)
-            .unwrap_or(Ok(()))
+            .unwrap_or(Ok(()))?;
+        self.sync_what_was_closed()
     }
 
     /// Makes everything acknowledged durable.
@@ -316,6 +317,16 @@ impl Recorder {
             *settled = true;
         }
         Ok(())
+    }
+
+    /// Files are synced when they are closed, but not under `--sync never`; whoever asks explicitly gets it all the same.
+    fn sync_what_was_closed(&self) -> Result<(), WriteError> {
+        if self.options.sync != SyncPolicy::Never {
+            return Ok(());
+        }
+        let folder = self.options.server_id.as_str();
+        let synced = self.storage.sync_all(folder);
+        synced.map_err(WriteError::at(folder))
     }
 
     fn log(&self) -> std::sync::MutexGuard<'_, FileLog> {

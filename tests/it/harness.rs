@@ -1,14 +1,22 @@
 //! The machinery of these tests: audit directories made to measure, real mounts of them, real programs on both.
 
 mod audit;
+mod kept;
+mod load;
 mod mount;
+mod own_folder;
 mod programs;
 mod recorder;
+mod seed;
 
 pub use audit::{A, Audit, B, C};
+pub use kept::{Counted, check_kept, check_lines, check_session};
+pub use load::{Acknowledged, Load};
 pub use mount::{Mount, auditfs};
+pub use own_folder::{OnDisk, daily_events, strange_files};
 pub use programs::{Ran, run, sh};
 pub use recorder::{Packing, Recorder, gzip};
+pub use seed::Seed;
 
 use std::time::{Duration, Instant};
 

@@ -29,6 +29,7 @@ mod restart_costs;
 mod unix_tools;
 mod waking_watchers;
 mod writing_as_one;
+mod writing_crash;
 mod writing_events;
 mod writing_over_restarts;
 mod writing_recordings;
