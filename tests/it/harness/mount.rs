@@ -45,14 +45,6 @@ impl Mount {
         Mount::prepared(source, options).mounted()
     }
 
-    /// Mounts it to write as `server`, publishing at once.
-    pub fn writing(audit: &Audit, server: &str, options: &[&str]) -> Mount {
-        let writing = format!("rw,server_id={server}");
-        let mut all = vec!["--settle", "0", "--poll", "200ms", "-o", &writing];
-        all.extend(options);
-        Mount::with(audit.path(), &all)
-    }
-
     /// Mounts a directory over itself.
     pub fn over(source: &Path, options: &[&str]) -> Mount {
         let mut mount = Mount::prepared(source, options);
@@ -204,11 +196,6 @@ impl Mount {
         if signal == Signal::KILL {
             self.signal_one(self.worker, signal);
         }
-    }
-
-    /// Kills the worker that was learned last; the keeper starts another.
-    pub fn kill_worker(&self) {
-        self.signal_one(self.worker, Signal::KILL);
     }
 
     /// Signals a process, if it is still the one that was started here.
