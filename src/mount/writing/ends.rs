@@ -30,7 +30,7 @@ impl ViewEnds {
         let catalog = self.view.dir().catalog();
         // The listing of a second ago does not tell what another server has begun since. A folder that cannot be listed must
         // not keep this server from recording; what was known of it stays.
-        for error in catalog.refresh() {
+        for error in catalog.refresh_at_once() {
             tracing::debug!(%error, %sid, "taking up a session without this");
         }
         let recorded = self
