@@ -8,6 +8,7 @@ mod own_folder;
 mod programs;
 mod recorder;
 mod seed;
+mod small_disk;
 
 pub use audit::{A, Audit, B, C};
 pub use kept::{Counted, check_kept, check_lines, check_session};
@@ -17,6 +18,7 @@ pub use own_folder::{OnDisk, daily_events, strange_files};
 pub use programs::{Ran, run, sh};
 pub use recorder::{Packing, Recorder, gzip};
 pub use seed::Seed;
+pub use small_disk::SmallDisk;
 
 use std::time::{Duration, Instant};
 

@@ -34,3 +34,5 @@ mod writing_events;
 mod writing_over_restarts;
 mod writing_recordings;
 mod writing_sessions;
+mod writing_small_disk;
+mod writing_two_servers;
