@@ -132,6 +132,10 @@ impl Service {
     pub fn finisher(&self) -> impl Fn(Duration, &dyn Fn()) + Send + 'static {
         let (pool, desk) = (self.pool.clone(), self.desk.clone());
         move |patience, end| {
+            // First, while the pool still runs what is inside.
+            if let Some(desk) = &desk {
+                desk.gate.close();
+            }
             pool.finish(patience, || {
                 if let Some(desk) = &desk {
                     desk.close();
