@@ -3,46 +3,68 @@
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 
 use crate::event::EventTime;
 use crate::mount::{
-    Cord, Desk, Ownership, ServeOptions, Serving, Toucher, Writer, WriterOptions, batch_time,
-    now_ns, serve,
+    Cord, Ownership, ServeOptions, Serving, Toucher, Writer, WriterOptions, batch_time, now_ns,
+    serve,
 };
-use crate::spool::StateDir;
+use crate::spool::{SpoolId, StateDir};
 
 use super::mount::MountArgs;
 use super::mount_options::MountOptions;
 use super::mount_writing::WritePlan;
-use super::source::{SpoolChoice, open_view, raise_open_files};
+use super::source::{SpoolChoice, open_dir, raise_open_files, source_hash, view_of};
 
-/// Serves until the mount has ended.
+/// How long a worker that is told to end finishes what it has begun.
+const FINISHING: Duration = Duration::from_secs(2);
+
+/// Runs the worker of the mount on `mountpoint`; `source` is the audit directory as the keeper resolved it.
 ///
 /// # Errors
-/// One line for whoever waits for the mount.
+/// One line that says what is wrong and what to do.
 pub fn run_worker(args: &MountArgs, mountpoint: &Path, source: &Path) -> anyhow::Result<()> {
     let cord = Cord::take()?;
     let mut mount_options = MountOptions::parse(&args.options, &args.write)?;
     mount_options.allow_other |= args.allow_other;
     raise_open_files();
     let state_dir = args.state_dir.clone().context("--state-dir")?;
-    let desk = Arc::new(Mutex::new(None));
-    end_on_signal(desk.clone())?;
+    let finisher = Arc::new(Mutex::new(None));
+    end_on_signal(finisher.clone())?;
+    let name = source.to_string_lossy().into_owned();
+    let opened = PathBuf::from(format!("/proc/self/fd/{}", cord.source.as_raw_fd()));
+    let open = |seed| open_dir(&opened, &args.read, state_dir.clone(), seed);
+    // All names are read while the old worker still serves: what is left to do when it has ended takes milliseconds.
+    let spool_id = StateDir::peek_spool_id(&state_dir).filter(|_| !args.no_spool);
+    let early = open(spool_id.map_or(source_hash(&name), SpoolId::as_u64))?;
+    drop(early.catalog().refresh());
     // The old worker is dead when this returns, and its lock of the state directory is free.
     cord.take_over()?;
     let state = StateDir::open(&state_dir, EventTime::from_ns(now_ns()))?;
-    let name = source.to_string_lossy().into_owned();
     claim_for_source(&state_dir, &name)?;
     // Without a spool the directory stays locked all the same: two daemons would unpack into it.
     let retention = args.spool_retention;
-    let (spool, _lock) = match args.no_spool {
-        true => (None, Some(state)),
-        false => (Some(SpoolChoice { state, retention }), None),
+    let (seed, spool, _lock) = match args.no_spool {
+        true => (source_hash(&name), None, Some(state)),
+        false => {
+            let seed = state.spool_id().as_u64();
+            (seed, Some(SpoolChoice { state, retention }), None)
+        }
     };
-    let opened = PathBuf::from(format!("/proc/self/fd/{}", cord.source.as_raw_fd()));
-    let view = open_view(&opened, name, &args.read, state_dir.clone(), spool)?;
+    if args.no_spool {
+        tracing::warn!(
+            "--no-spool: the order of live days is kept in memory only. A restart of the daemon makes it anew, so offsets \
+             then name other bytes, and log shippers may lose or double records"
+        );
+    }
+    let dir = match early.limits().hash_seed == seed {
+        true => early,
+        false => open(seed)?,
+    };
+    let view = view_of(dir, name, spool)?;
     view.is_kept_by(std::os::unix::process::parent_id());
     view.refresh(batch_time(args.settle));
     let owner = Ownership {
@@ -64,7 +86,15 @@ pub fn run_worker(args: &MountArgs, mountpoint: &Path, source: &Path) -> anyhow:
         "/proc/self/exe".into(),
         vec!["touch-helper".into(), mountpoint.into()],
     );
-    let mut serving = Serving::new(view.clone(), owner, Arc::new(toucher));
+    let orphan = Arc::downgrade(&view);
+    cord.when_the_keeper_is_gone(move || {
+        if let Some(view) = orphan.upgrade() {
+            view.lost_its_keeper();
+        }
+    })?;
+    // Locked while the note of the worker before is taken: a worker that is told to end has left it, or leaves its own.
+    let mut finish = finisher.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut serving = Serving::new(&cord, view.clone(), owner, Arc::new(toucher))?;
     if mount_options.writable {
         let WritePlan {
             recorder, making, ..
@@ -72,12 +102,12 @@ pub fn run_worker(args: &MountArgs, mountpoint: &Path, source: &Path) -> anyhow:
         view.write_as(recorder.server_id.clone());
         let root = cord.source.try_clone().context("the audit directory")?;
         let writer = Arc::new(Writer::new(root, view, WriterOptions { recorder, making }));
-        // Locked while the note of the worker before is taken: a worker that is told to end has left it, or leaves its own.
-        let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
-        *desk = Some(serving.with_writer(writer, state_dir));
+        serving.with_writer(writer, state_dir);
     }
     let service = serve(cord, serving, &options)?;
     tracing::info!(source = %source.display(), mountpoint = %mountpoint.display(), "serving");
+    *finish = Some(Box::new(service.finisher()));
+    drop(finish);
     service.join()?;
     tracing::info!("the mount has ended");
     Ok(())
@@ -100,18 +130,21 @@ fn claim_for_source(state_dir: &Path, source: &str) -> anyhow::Result<()> {
     }
 }
 
-/// SIGTERM is the keeper's: another worker takes over, or the mount has ended. What is unanswered is sent again; what was
-/// begun at the desk is finished first.
-fn end_on_signal(desk: Arc<Mutex<Option<Arc<Desk>>>>) -> anyhow::Result<()> {
+/// Ends a worker that serves; see [`Service::finisher`](crate::mount::Service::finisher). None before it serves.
+type Finisher = Option<Box<dyn Fn(Duration, &dyn Fn()) + Send>>;
+
+/// SIGTERM is the keeper's: another worker takes over, or the mount has ended. What has begun is finished, the rest is sent
+/// again.
+fn end_on_signal(finisher: Arc<Mutex<Finisher>>) -> anyhow::Result<()> {
     use signal_hook::consts::SIGTERM;
     let mut signals = signal_hook::iterator::Signals::new([SIGTERM]).context("signal handlers")?;
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
             if signals.forever().next().is_some() {
-                let desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(desk) = &*desk {
-                    desk.close();
+                let finisher = finisher.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(finish) = &*finisher {
+                    finish(FINISHING, &|| std::process::exit(0));
                 }
                 std::process::exit(0);
             }
@@ -120,7 +153,7 @@ fn end_on_signal(desk: Arc<Mutex<Option<Arc<Desk>>>>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Logs to standard error, as AUDITFS_LOG says.
+/// What workers log goes to standard error.
 pub fn start_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("AUDITFS_LOG");
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,fuser=error"));

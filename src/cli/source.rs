@@ -48,17 +48,16 @@ pub struct SpoolChoice {
     pub retention: Duration,
 }
 
-/// The audit directory at `source`, known as `name`, opened; nothing is listed yet.
+/// The audit directory at `source`, opened; nothing is listed yet. `hash_seed` is what inode numbers come of.
 ///
 /// # Errors
 /// One line that names what is wrong with it.
-pub fn open_view(
+pub fn open_dir(
     source: &Path,
-    name: String,
     args: &ReadArgs,
     unpack_dir: PathBuf,
-    spool: Option<SpoolChoice>,
-) -> anyhow::Result<Arc<View>> {
+    hash_seed: u64,
+) -> anyhow::Result<Arc<AuditDir>> {
     let meta = std::fs::metadata(source).with_context(|| format!("{}", source.display()))?;
     if !meta.is_dir() {
         bail!("{}: not a directory", source.display());
@@ -69,11 +68,20 @@ pub fn open_view(
         unpack_bytes: args.unpack_size,
         unpack_dir,
         session_idle_ns: i64::try_from(args.session_idle.as_nanos()).unwrap_or(i64::MAX),
-        hash_seed: spool
-            .as_ref()
-            .map_or(source_hash(&name), |spool| spool.state.spool_id().as_u64()),
+        hash_seed,
     };
-    let dir = AuditDir::new(Arc::new(share), limits);
+    Ok(AuditDir::new(Arc::new(share), limits))
+}
+
+/// The view of an audit directory known as `name`.
+///
+/// # Errors
+/// Of the spool.
+pub fn view_of(
+    dir: Arc<AuditDir>,
+    name: String,
+    spool: Option<SpoolChoice>,
+) -> anyhow::Result<Arc<View>> {
     let days = match spool {
         None => Days::new(dir.clone()),
         Some(SpoolChoice { state, retention }) => {
@@ -97,20 +105,21 @@ pub fn open_view(
 /// The same for a command that shows it without mounting: nothing is listed yet.
 ///
 /// # Errors
-/// As [`open_view`].
+/// As [`open_dir`].
 pub fn plain_view(source: &Path, args: &ReadArgs) -> anyhow::Result<Arc<View>> {
     raise_open_files();
     let canonical = source
         .canonicalize()
         .with_context(|| source.display().to_string())?;
     let name = canonical.to_string_lossy().into_owned();
-    open_view(source, name, args, std::env::temp_dir(), None)
+    let dir = open_dir(source, args, std::env::temp_dir(), source_hash(&name))?;
+    view_of(dir, name, None)
 }
 
 /// The same, listed once: ready to be shown.
 ///
 /// # Errors
-/// As [`open_view`].
+/// As [`open_dir`].
 pub fn listed_view(source: &Path, args: &ReadArgs) -> anyhow::Result<Arc<View>> {
     let view = plain_view(source, args)?;
     view.refresh(batch_time(Duration::ZERO));

@@ -1,26 +1,23 @@
-//! One lane with a deadline per auth server, and the open files behind it.
+//! The share behind its lanes, one for each auth server whose calls may hang, and its open files.
 //!
-//! On a network file system any call may block for ever, stat and close too. Each server's calls therefore run on a
-//! thread of their own; the caller waits for an answer no longer than the deadline, and while a lane is stuck every
-//! further call on it fails at once. On a local file system calls are made directly.
+//! On a local file system calls are made directly. A folder of the share may be a mount of its own: then its calls have a lane
+//! although the others' have none.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lru::LruCache;
 
 use super::disk_error::DiskError;
+use super::lane::Lane;
 use super::storage::{EntryKind, FileStat, SourceFile, Storage};
 
-/// How long an answer of the share is waited for.
-const DEADLINE: Duration = Duration::from_secs(8);
+/// A folder whose call has been without an answer for this long is called away.
+const AWAY_AFTER: Duration = Duration::from_secs(2);
 /// Open files kept for reading again.
 const OPEN_FILES_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(767);
-
-type Job = Box<dyn FnOnce() + Send>;
 
 /// The names of a directory in one block: 100,000 names must not be 100,000 pieces of memory.
 #[derive(Debug, Default)]
@@ -54,12 +51,6 @@ pub struct Disk {
     storage: Arc<dyn Storage>,
     lanes: Mutex<HashMap<String, Arc<Lane>>>,
     open_files: Mutex<LruCache<String, Arc<OpenFile>>>,
-}
-
-#[derive(Debug)]
-struct Lane {
-    jobs: Mutex<Sender<Job>>,
-    stuck_until_free: Mutex<Option<Instant>>,
 }
 
 /// An open file of the share; reads go through its server's lane.
@@ -141,12 +132,21 @@ impl Disk {
         run(self.lane("").as_deref(), "", move || storage.space_bytes())
     }
 
+    /// The folders below the root whose calls get no answer at present, and for how long; `""` is the root itself.
+    pub fn away(&self) -> Vec<(String, Duration)> {
+        let lanes = lock(&self.lanes);
+        let waiting = lanes
+            .iter()
+            .filter_map(|(server, lane)| Some((server.clone(), lane.waits_since()?.elapsed())));
+        waiting.filter(|(_, time)| *time >= AWAY_AFTER).collect()
+    }
+
     /// The lane of the server that owns `path`: its first name.
     fn lane(&self, path: &str) -> Option<Arc<Lane>> {
-        if !self.storage.is_remote() {
+        let server = path.split('/').next().unwrap_or("");
+        if !self.storage.is_remote(server) {
             return None;
         }
-        let server = path.split('/').next().unwrap_or("");
         let mut lanes = lock(&self.lanes);
         Some(
             lanes
@@ -197,65 +197,6 @@ fn run<T: Send + 'static>(
     match lane {
         None => call().map_err(|error| DiskError::io(path, error)),
         Some(lane) => lane.run(path, call),
-    }
-}
-
-impl Lane {
-    fn start(server: &str) -> Self {
-        let (jobs, inbox): (Sender<Job>, Receiver<Job>) = channel();
-        let spawned = std::thread::Builder::new()
-            .name(format!("lane {server}"))
-            .spawn(move || {
-                for job in inbox {
-                    job();
-                }
-            });
-        if let Err(error) = spawned {
-            tracing::error!(server, %error, "no thread for this server's lane; its calls will time out");
-        }
-        Lane {
-            jobs: Mutex::new(jobs),
-            stuck_until_free: Mutex::new(None),
-        }
-    }
-
-    fn run<T: Send + 'static>(
-        &self,
-        path: &str,
-        call: impl FnOnce() -> std::io::Result<T> + Send + 'static,
-    ) -> Result<T, DiskError> {
-        let timed_out = |waited: Duration| DiskError::TimedOut {
-            path: path.to_owned(),
-            waited_ms: waited.as_millis() as u64,
-        };
-        if let Some(since) = *lock(&self.stuck_until_free) {
-            // One call a second is let through to see whether the server is back; its answer clears the mark.
-            if since.elapsed() < Duration::from_secs(1) {
-                return Err(timed_out(since.elapsed()));
-            }
-            *lock(&self.stuck_until_free) = Some(Instant::now());
-        }
-        let (answer, inbox) = channel();
-        let job: Job = Box::new(move || drop(answer.send(call())));
-        if lock(&self.jobs).send(job).is_err() {
-            return Err(timed_out(Duration::ZERO));
-        }
-        let stuck = lock(&self.stuck_until_free).is_some();
-        let patience = if stuck {
-            Duration::from_millis(200)
-        } else {
-            DEADLINE
-        };
-        match inbox.recv_timeout(patience) {
-            Ok(result) => {
-                *lock(&self.stuck_until_free) = None;
-                result.map_err(|error| DiskError::io(path, error))
-            }
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                *lock(&self.stuck_until_free) = Some(Instant::now());
-                Err(timed_out(patience))
-            }
-        }
     }
 }
 

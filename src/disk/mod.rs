@@ -10,6 +10,7 @@ mod catalog;
 mod catalog_state;
 mod disk_error;
 mod folder;
+mod lane;
 mod lanes;
 mod own_names;
 mod packed;

@@ -39,6 +39,7 @@ struct Seen {
     changed_at: Instant,
     listed_at: Instant,
     listing_took: Duration,
+    listings: u32,
     subdirs: Vec<String>,
     /// [`super::own_names::OwnNames::seq`] before the last listing.
     began: u64,
@@ -143,13 +144,16 @@ impl Scanner {
         let stat = catalog.disk().stat(dir)?;
         let now = Instant::now();
         if let Some(seen) = self.seen.get_mut(dir) {
-            if seen.mtime_ns != stat.mtime_ns {
+            let has_moved = seen.mtime_ns != stat.mtime_ns;
+            if has_moved {
                 seen.changed_at = now;
                 seen.mtime_ns = stat.mtime_ns;
             }
             let rested = seen.changed_at + MTIME_RESTS < seen.listed_at;
-            let too_soon = seen.listed_at + seen.listing_took * LISTING_SHARE > now;
-            if rested || too_soon && !at_once {
+            // A worker lists before it takes over: what the one before it has shown since then is not kept back.
+            let may_hurry = at_once || has_moved && seen.listings == 1;
+            let too_soon = !may_hurry && seen.listed_at + seen.listing_took * LISTING_SHARE > now;
+            if rested || too_soon {
                 return Ok(seen.subdirs.clone());
             }
         }
@@ -165,11 +169,13 @@ impl Scanner {
             changed_at: now,
             listed_at: now,
             listing_took: Duration::ZERO,
+            listings: 0,
             subdirs: Vec::new(),
             began,
         });
         seen.began = began;
         seen.listed_at = now;
+        seen.listings = seen.listings.saturating_add(1);
         seen.listing_took = now.elapsed();
         seen.subdirs.clone_from(&subdirs);
         Ok(subdirs)

@@ -36,6 +36,7 @@ pub struct Share {
     root: OwnedFd,
     remote: bool,
     nfs: bool,
+    mount_id: Option<u64>,
 }
 
 impl Share {
@@ -49,8 +50,9 @@ impl Share {
             OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
             Mode::empty(),
         )?;
-        let magic = rustix::fs::fstatfs(&root)?.f_type as i64;
+        let magic = magic_of(&root)?;
         Ok(Share {
+            mount_id: mount_id(&root, ""),
             root,
             remote: !LOCAL_MAGIC.contains(&magic),
             nfs: magic == NFS_MAGIC,
@@ -73,6 +75,19 @@ impl Share {
             Mode::empty(),
             resolve,
         )?)
+    }
+
+    fn is_other_mount(&self, folder: &str) -> bool {
+        mount_id(&self.root, folder).is_some_and(|id| Some(id) != self.mount_id)
+    }
+
+    fn is_nfs(&self, path: &str) -> bool {
+        let folder = path.split('/').next().unwrap_or("");
+        self.nfs
+            || self.is_other_mount(folder)
+                && self
+                    .open_at(folder, OFlags::PATH)
+                    .is_ok_and(|fd| magic_of(&fd) == Ok(NFS_MAGIC))
     }
 }
 
@@ -98,7 +113,7 @@ impl Storage for Share {
     }
 
     fn open(&self, path: &str) -> io::Result<Arc<dyn SourceFile>> {
-        let fd = if self.nfs {
+        let fd = if self.is_nfs(path) {
             // DESIGN 5: only O_DIRECT reads are fresh on NFS; EINVAL means the server or its version cannot.
             match self.open_at(path, OFlags::RDONLY | OFlags::DIRECT) {
                 Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
@@ -115,8 +130,9 @@ impl Storage for Share {
         Ok(Arc::new(ShareFile { fd }))
     }
 
-    fn is_remote(&self) -> bool {
-        self.remote
+    fn is_remote(&self, folder: &str) -> bool {
+        // Another mount may be of any kind; asking it what kind could hang.
+        self.remote || self.is_other_mount(folder)
     }
 
     fn space_bytes(&self) -> io::Result<(u64, u64, u64)> {
@@ -148,6 +164,20 @@ impl SourceFile for ShareFile {
     fn stat(&self) -> io::Result<FileStat> {
         stat_fd(&self.fd)
     }
+}
+
+fn magic_of(fd: &OwnedFd) -> rustix::io::Result<i64> {
+    Ok(rustix::fs::fstatfs(fd)?.f_type as i64)
+}
+
+/// The mount that `path` is on. No file system is asked, so it cannot hang.
+fn mount_id(root: &OwnedFd, path: &str) -> Option<u64> {
+    let flags = AtFlags::EMPTY_PATH
+        | AtFlags::SYMLINK_NOFOLLOW
+        | AtFlags::NO_AUTOMOUNT
+        | AtFlags::STATX_DONT_SYNC;
+    let stat = rustix::fs::statx(root, path, flags, StatxFlags::MNT_ID).ok()?;
+    (stat.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(stat.stx_mnt_id)
 }
 
 fn stat_fd(fd: &OwnedFd) -> io::Result<FileStat> {

@@ -65,8 +65,9 @@ pub trait Storage: Debug + Send + Sync {
     /// Those of openat2(2); `ELOOP` for a path with a symlink in it, `EINVAL` for what is not a regular file.
     fn open(&self, path: &str) -> io::Result<Arc<dyn SourceFile>>;
 
-    /// Whether calls may hang on a network or another process, so that lanes are needed.
-    fn is_remote(&self) -> bool;
+    /// Whether calls on this folder below the root may hang on a network or another process, so that it needs a lane; `""`
+    /// is the root. Asked before every call: a folder may be mounted later.
+    fn is_remote(&self, folder: &str) -> bool;
 
     /// Total, free and available bytes of the file system.
     ///

@@ -5,6 +5,7 @@
 
 use crate::event::EventTime;
 
+use super::flat::{Flat, flat_lines};
 use super::legacy::LegacyLine;
 use super::scan::scan_object;
 use super::unparsed::show_unparsed;
@@ -58,6 +59,30 @@ pub fn read_line(line: &[u8]) -> DailyLine {
         };
     }
     read_other_line(line)
+}
+
+/// Reads the whole lines of `text` and calls `each(line, read)` for them, as [`read_line`] reads each; much faster where most
+/// of them are of the common form. `line` is without its newline. Ends when `each` says stop.
+#[inline]
+pub fn read_lines<'a>(text: &'a [u8], mut each: impl FnMut(&'a [u8], DailyLine) -> bool) {
+    let mut rest = text;
+    loop {
+        let flat = flat_lines(rest, |line, time| {
+            let form = LineForm::Json;
+            let time = time_of_value(time);
+            each(line, DailyLine { form, time })
+        });
+        let Flat::Until(at) = flat else { return };
+        rest = rest.get(at..).unwrap_or_default();
+        let Some(newline) = memchr::memchr(b'\n', rest) else {
+            return;
+        };
+        let (line, behind) = rest.split_at(newline);
+        if !each(line, read_line(line)) {
+            return;
+        }
+        rest = behind.get(1..).unwrap_or_default();
+    }
 }
 
 #[cold]

@@ -6,7 +6,8 @@
 
 pub use archive::{ArchiveLayout, ArchiveMemberPlace, ArchivePart, LayoutError, MemberContent};
 pub use daily::{
-    DailyLine, LineForm, LineOrigin, MAX_LINE_BYTES, daily_time, read_line, show_line, shown_len,
+    DailyLine, LineForm, LineOrigin, MAX_LINE_BYTES, daily_time, read_line, read_lines, show_line,
+    shown_len,
 };
 pub use daily_name::DailyName;
 pub use damage::{Damage, Wound};
@@ -17,14 +18,17 @@ pub use name::{DataKind, SessionFileName};
 pub use scan::{MAX_DEPTH, scan_object};
 
 mod archive;
+mod block;
 mod daily;
 mod daily_name;
 mod damage;
 mod events;
+mod flat;
 mod gzip;
 mod index;
 mod legacy;
 mod name;
+mod scalar;
 mod scan;
 mod stops;
 mod unparsed;

@@ -12,6 +12,7 @@
 //! assert!(!scan_object(br#"{"event":"exec"}{"event":"exec"}"#, |_, _| ()));
 //! ```
 
+use super::scalar::{byte, escape_is_good, scalar_end};
 use super::stops::Stops;
 
 /// How deep arrays and objects may nest, the outer object counted (brief of the format layer; serde_json stops at 127).
@@ -45,10 +46,9 @@ struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    /// The byte at `at`; NUL behind the end, which no rule of the grammar accepts.
     #[inline(always)]
     fn byte(&self, at: usize) -> u8 {
-        self.line.get(at).copied().unwrap_or(0)
+        byte(self.line, at)
     }
 
     #[inline(always)]
@@ -113,60 +113,8 @@ impl<'a> Scanner<'a> {
         match self.byte(at) {
             b'"' => self.string(at + 1),
             b'{' | b'[' => self.container(at),
-            _ => self.plain(at),
+            _ => scalar_end(self.line, at),
         }
-    }
-
-    /// A number or one of the three literals.
-    #[inline]
-    fn plain(&self, at: usize) -> Option<usize> {
-        let rest = self.line.get(at..)?;
-        match self.byte(at) {
-            b't' => rest.starts_with(b"true").then_some(at + 4),
-            b'f' => rest.starts_with(b"false").then_some(at + 5),
-            b'n' => rest.starts_with(b"null").then_some(at + 4),
-            _ => self.number(at),
-        }
-    }
-
-    #[inline]
-    fn number(&self, mut at: usize) -> Option<usize> {
-        if self.byte(at) == b'-' {
-            at += 1;
-        }
-        at = if self.byte(at) == b'0' {
-            at + 1
-        } else {
-            self.digits(at)?
-        };
-        if self.byte(at) == b'.' {
-            at = self.digits(at + 1)?;
-        }
-        if matches!(self.byte(at), b'e' | b'E') {
-            at += 1;
-            if matches!(self.byte(at), b'+' | b'-') {
-                at += 1;
-            }
-            at = self.digits(at)?;
-        }
-        Some(at)
-    }
-
-    /// One digit or more. Eight are counted at once: the lengths of numbers are what a branch predictor cannot guess.
-    #[inline(always)]
-    fn digits(&self, from: usize) -> Option<usize> {
-        let mut at = from;
-        while let Some(word) = self.line.get(at..).and_then(<[u8]>::first_chunk) {
-            let digits = leading_digits(u64::from_le_bytes(*word));
-            at += digits;
-            if digits < 8 {
-                return (at > from).then_some(at);
-            }
-        }
-        while self.byte(at).is_ascii_digit() {
-            at += 1;
-        }
-        (at > from).then_some(at)
     }
 
     /// The rest of a string, `at` being behind its opening quote, up to behind its closing quote.
@@ -189,17 +137,10 @@ impl<'a> Scanner<'a> {
     /// What follows a backslash.
     #[inline]
     fn escape(&mut self, at: usize) -> Option<()> {
-        match self.byte(at) {
-            b'"' | b'\\' => self.stops.next().map(drop),
-            b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(()),
-            b'u' => self
-                .line
-                .get(at + 1..at + 5)?
-                .iter()
-                .all(u8::is_ascii_hexdigit)
-                .then_some(()),
-            _ => None,
+        if matches!(self.byte(at), b'"' | b'\\') {
+            return self.stops.next().map(drop);
         }
+        escape_is_good(self.line, at).then_some(())
     }
 
     /// An array or object inside the outer one, with all that is in it. The open containers are a stack of bits in one
@@ -230,7 +171,7 @@ impl<'a> Scanner<'a> {
                 at = self.string(at + 1)?;
                 at = self.space(at);
             } else {
-                at = self.space(self.plain(at)?);
+                at = self.space(scalar_end(self.line, at)?);
             }
             // Behind a value, or on the closer of an empty container.
             loop {
@@ -256,18 +197,6 @@ impl<'a> Scanner<'a> {
             }
         }
     }
-}
-
-/// How many bytes of the word, from the lowest, are digits: 0 to 8.
-#[inline(always)]
-fn leading_digits(word: u64) -> usize {
-    const fn in_all_places(byte: u8) -> u64 {
-        u64::from_le_bytes([byte; 8])
-    }
-    // A digit is 0..=9 here. A sum that carries has its own high bit, or that of `value`, set first: only the lowest counts.
-    let value = word ^ in_all_places(b'0');
-    let other = (value.wrapping_add(in_all_places(0x80 - 10)) | value) & in_all_places(0x80);
-    (other.trailing_zeros() / 8) as usize
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Finds the bytes of a line that can end or spoil a JSON string, 64 at a time, so that strings are never walked.
 //!
 //! One bit a byte, and the next block is looked at before it is needed: the walk over the grammar then waits neither for
-//! memory nor for a mispredicted loop. Plain words of 8 bytes, because vector instructions would need `unsafe`.
+//! memory nor for a mispredicted loop.
 
-const BLOCK_BYTES: usize = 64;
+use super::block::{BLOCK_BYTES, Block};
 
 /// The stops of one line from left to right: quotes, backslashes and control characters, wherever they stand.
 pub(super) struct Stops<'a> {
@@ -12,7 +12,7 @@ pub(super) struct Stops<'a> {
     base: usize,
     here: u64,
     next: u64,
-    high: u64,
+    high: bool,
 }
 
 impl<'a> Stops<'a> {
@@ -23,7 +23,7 @@ impl<'a> Stops<'a> {
             base: 0,
             here: 0,
             next: 0,
-            high: 0,
+            high: false,
         };
         stops.here = stops.block(0);
         stops.next = stops.block(BLOCK_BYTES);
@@ -57,7 +57,7 @@ impl<'a> Stops<'a> {
     /// True if no byte beyond ASCII has been seen, which includes every byte up to the last stop returned.
     #[inline(always)]
     pub(super) fn all_ascii(&self) -> bool {
-        self.high & in_all_places(0x80) == 0
+        !self.high
     }
 
     #[inline(always)]
@@ -86,46 +86,12 @@ impl<'a> Stops<'a> {
         self.mask(&bytes)
     }
 
-    /// Bit N is byte N.
     #[inline(always)]
     fn mask(&mut self, bytes: &[u8; BLOCK_BYTES]) -> u64 {
-        // Byte B of word W becomes bit 8 * B + W, which costs one shift a word; then the square of 8 by 8 is turned.
-        let mut square = 0;
-        let (words, _) = bytes.as_chunks();
-        for (row, word) in words.iter().enumerate() {
-            let word = u64::from_le_bytes(*word);
-            self.high |= word;
-            square |= stops_in_word(word) >> (7 - row);
-        }
-        transposed(square)
+        let block = Block::of(bytes);
+        self.high |= block.has_high();
+        block.stops()
     }
-}
-
-const fn in_all_places(byte: u8) -> u64 {
-    u64::from_le_bytes([byte; 8])
-}
-
-/// 0x80 in the place of each stop, 0 elsewhere. No sum carries from one place into the next: both sides are below 0x80.
-#[inline(always)]
-fn stops_in_word(word: u64) -> u64 {
-    let ascii = word & in_all_places(0x7f);
-    let not_quote = (ascii ^ in_all_places(b'"')) + in_all_places(0x7f);
-    let not_backslash = (ascii ^ in_all_places(b'\\')) + in_all_places(0x7f);
-    let not_control = ascii + in_all_places(0x80 - b' ');
-    !((not_quote & not_backslash & not_control) | word) & in_all_places(0x80)
-}
-
-/// Bit 8 * B + W to bit 8 * W + B (Hacker's Delight 7-3).
-#[inline(always)]
-fn transposed(mut square: u64) -> u64 {
-    let mut swap = |mask: u64, by: u32| {
-        let other = (square ^ (square >> by)) & mask;
-        square ^= other ^ (other << by);
-    };
-    swap(0x00aa_00aa_00aa_00aa, 7);
-    swap(0x0000_cccc_0000_cccc, 14);
-    swap(0x0000_0000_f0f0_f0f0, 28);
-    square
 }
 
 #[cfg(test)]

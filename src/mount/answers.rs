@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fuser::{FileAttr, FileHandle, FileType, INodeNo, Request};
+use fuser::{FileAttr, FileHandle, FileType, INodeNo, ReplyOpen, Request};
 
 use crate::event::{Day, EventTime};
 
 use super::keeper::is_resent;
+use super::passthrough::Passthrough;
 use super::touch::{Announced, Toucher};
 use crate::view::{Attr, Made, Node, NodeKind, Opened, Ttl, View, ViewError, Wait};
 
@@ -38,20 +39,28 @@ pub(super) struct Shared {
     next_handle: AtomicU64,
     pub toucher: Arc<Toucher>,
     pub announced: Announced,
+    pub passthrough: Arc<Passthrough>,
 }
 
 impl Shared {
     /// Answers from `view`.
-    pub fn new(view: Arc<View>, owner: Ownership, toucher: Arc<Toucher>) -> Self {
+    pub fn new(
+        view: Arc<View>,
+        owner: Ownership,
+        toucher: Arc<Toucher>,
+        passthrough: Arc<Passthrough>,
+    ) -> Self {
+        let first_handle = now_ns().unsigned_abs().max(passthrough.free_handle());
         let announced = Announced::new(view.days().list().iter().map(|day| day.day()));
         Shared {
             view,
             owner,
             made: Mutex::default(),
             // Files opened under an earlier worker are still open: its handles must not come again.
-            next_handle: AtomicU64::new(now_ns().unsigned_abs().max(1)),
+            next_handle: AtomicU64::new(first_handle),
             toucher,
             announced,
+            passthrough,
         }
     }
 
@@ -89,6 +98,7 @@ impl Shared {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&handle.0);
+        self.passthrough.forget(handle);
     }
 
     pub fn attr(&self, ino: INodeNo, wait: Wait) -> Result<Attr, ViewError> {
@@ -125,16 +135,15 @@ impl Shared {
         self.view.open(&self.view.node(ino.0)?, wait, now_ns())
     }
 
-    pub fn keep(&self, made: Option<Made>) -> FileHandle {
-        let Some(made) = made else {
-            return FileHandle(0);
-        };
+    /// Answers an open of an inode by a request of this number.
+    pub fn answer_open(&self, request: (INodeNo, u64), opened: Opened, reply: ReplyOpen) {
         let handle = self.new_handle();
-        self.made
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(handle.0, made);
-        handle
+        if let Some(made) = &opened.made {
+            let mut kept = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.insert(handle.0, made.clone());
+        }
+        self.passthrough
+            .answer(&self.view, request, &opened, handle, reply);
     }
 
     /// A handle that no file has or had.

@@ -13,8 +13,6 @@ use fuser::{
     ReplyWrite, Request, TimeOrNow, WriteFlags,
 };
 
-use crate::view::OpenMode;
-
 use super::answers::ttl;
 use super::errno::errno;
 use super::requests::AuditFs;
@@ -41,6 +39,7 @@ impl Filesystem for AuditFs {
         if let Err(most) = config.set_max_readahead(READAHEAD_BYTES) {
             let _ = config.set_max_readahead(most);
         }
+        self.shared.passthrough.negotiate(config);
         Ok(())
     }
 
@@ -226,18 +225,12 @@ impl Filesystem for AuditFs {
                 },
             );
         }
-        let shared = self.shared.clone();
+        let (shared, unique) = (self.shared.clone(), req.unique().0);
         self.answer(
             reply,
             move |shared, wait| shared.open(ino, wait),
             move |reply, opened| match opened {
-                Ok(opened) => {
-                    let flags = match opened.mode {
-                        OpenMode::Direct => FopenFlags::FOPEN_DIRECT_IO,
-                        OpenMode::Cached => FopenFlags::FOPEN_KEEP_CACHE,
-                    };
-                    reply.opened(shared.keep(opened.made), flags | FopenFlags::FOPEN_NOFLUSH);
-                }
+                Ok(opened) => shared.answer_open((ino, unique), opened, reply),
                 Err(error) => reply.error(error),
             },
         );

@@ -7,33 +7,35 @@
 //!
 //! Nothing here panics or waits for anyone: one loop, one poll, states in [`Seat`]s.
 
+mod backoff;
 mod control;
 mod cord;
 mod handshake;
 mod seat;
+mod signals;
 
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 
 use super::attach::detach;
 use super::mount_error::MountError;
 
+use backoff::Backoff;
 use control::Control;
 pub use control::{keeper_of, reload};
+pub(super) use cord::RESENT;
 pub use cord::{Cord, is_resent};
 use handshake::{Handshake, RESEND};
-use seat::{Heard, Seat};
+use seat::{Heard, Seat, timespec};
+use signals::Signals;
 
 /// A worker that served for this long was sound: the next one starts at once.
 const SOUND: Duration = Duration::from_secs(1);
-const FIRST_DELAY_MS: u64 = 100;
-const LONGEST_DELAY_MS: u64 = 30_000;
 /// How long a worker may finish what it does.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long whoever still has a file open keeps it after SIGTERM.
@@ -81,29 +83,15 @@ struct Keeper {
     serving: Option<Seat>,
     /// A worker that starts, while `serving` goes on or is dead.
     starting: Option<Seat>,
-    start_at: Option<Instant>,
+    backoff: Backoff,
     kill_at: Option<Instant>,
-    delay_ms: u64,
     control: Control,
-    end: UnixStream,
-    renew: UnixStream,
+    signals: Signals,
 }
 
 impl Keeper {
     fn begin(device: OwnedFd, options: KeeperOptions) -> Result<Self, MountError> {
-        let (end, end_in) = UnixStream::pair().map_err(MountError::Session)?;
-        let (renew, renew_in) = UnixStream::pair().map_err(MountError::Session)?;
-        let signals = [
-            (signal_hook::consts::SIGTERM, end_in.try_clone()),
-            (signal_hook::consts::SIGINT, Ok(end_in)),
-            (signal_hook::consts::SIGHUP, Ok(renew_in)),
-        ];
-        for (signal, pipe) in signals {
-            pipe.and_then(|pipe| signal_hook::low_level::pipe::register(signal, pipe))
-                .map_err(MountError::Session)?;
-        }
-        end.set_nonblocking(true).map_err(MountError::Session)?;
-        renew.set_nonblocking(true).map_err(MountError::Session)?;
+        let signals = Signals::listen().map_err(MountError::Session)?;
         let notebook = rustix::fs::memfd_create("auditfs", rustix::fs::MemfdFlags::CLOEXEC)
             .map_err(|error| MountError::Session(error.into()))?;
         let handshake = Handshake::receive(&device).map_err(MountError::Session)?;
@@ -115,12 +103,10 @@ impl Keeper {
             handshake,
             serving: None,
             starting: None,
-            start_at: Some(Instant::now()),
+            backoff: Backoff::at_once(),
             kill_at: None,
-            delay_ms: 0,
             control,
-            end,
-            renew,
+            signals,
         })
     }
 
@@ -132,11 +118,11 @@ impl Keeper {
                 say("unmounted");
                 return Ok(());
             }
-            if had_byte(&self.end) {
+            if self.signals.end() {
                 self.leave();
                 return Ok(());
             }
-            if had_byte(&self.renew) | self.control.asks_for_reload() {
+            if self.signals.reload() | self.control.asks_for_reload() {
                 self.reload();
             }
             self.bury()?;
@@ -148,10 +134,8 @@ impl Keeper {
 
     /// Until something happens or falls due.
     fn wait(&self) {
-        let mut fds = vec![
-            PollFd::new(&self.end, PollFlags::IN),
-            PollFd::new(&self.renew, PollFlags::IN),
-        ];
+        let mut fds = Vec::new();
+        self.signals.add_to(&mut fds);
         if self.serving.is_none() {
             // No events wanted: an ended connection raises POLLERR all the same. While a worker serves, it is the one
             // that notices; the kernel would wake this poll for every request, which cost 2 us of another CPU each.
@@ -161,7 +145,8 @@ impl Keeper {
         for seat in self.serving.iter().chain(&self.starting) {
             seat.add_to(&mut fds);
         }
-        let due = [self.start_at, self.kill_at].into_iter().flatten().min();
+        let due = [self.backoff.due(), self.kill_at];
+        let due = due.into_iter().flatten().min();
         let left = due.map(|due| due.saturating_duration_since(Instant::now()));
         // An error (EINTR, no memory) only makes the loop look around once more.
         let _ = poll(&mut fds, left.map(timespec).as_ref());
@@ -188,7 +173,7 @@ impl Keeper {
             }
             if self.starting.is_none() {
                 say(&format!("the worker ended ({how})"));
-                self.start_later(sound);
+                self.backoff.start_later(sound);
             }
         }
         if let Some(how) = self.starting.as_mut().and_then(Seat::ended) {
@@ -201,26 +186,16 @@ impl Keeper {
                 "error the new worker ended before it served ({how}); see the log"
             ));
             if self.serving.is_none() {
-                self.start_later(false);
+                self.backoff.start_later(false);
             }
         }
         Ok(())
     }
 
-    fn start_later(&mut self, sound: bool) {
-        if sound {
-            self.delay_ms = 0;
-        }
-        say(&format!("starting a worker in {} ms", self.delay_ms));
-        self.start_at = Instant::now().checked_add(Duration::from_millis(self.delay_ms));
-        self.delay_ms = (self.delay_ms * 2).clamp(FIRST_DELAY_MS, LONGEST_DELAY_MS);
-    }
-
     fn start_if_due(&mut self) {
-        if self.start_at.is_none_or(|at| Instant::now() < at) || self.starting.is_some() {
+        if self.starting.is_some() || !self.backoff.take_due() {
             return;
         }
-        self.start_at = None;
         match Seat::start(&self.options, &self.device, &self.notebook) {
             Ok(seat) => self.starting = Some(seat),
             Err(error) => {
@@ -232,7 +207,7 @@ impl Keeper {
                     "error the new worker could not be started: {error}"
                 ));
                 if self.serving.is_none() {
-                    self.start_later(false);
+                    self.backoff.start_later(false);
                 }
             }
         }
@@ -240,8 +215,7 @@ impl Keeper {
 
     fn reload(&mut self) {
         say("replacing the worker");
-        self.delay_ms = 0;
-        self.start_at = Some(Instant::now());
+        self.backoff = Backoff::at_once();
     }
 
     fn hear(&mut self, served: &mut dyn FnMut()) {
@@ -322,15 +296,4 @@ fn say(text: &str) {
     let time = crate::event::EventTime::from_ns(now).to_rfc3339();
     let line = format!("{time}  INFO auditfs::keeper: {text}\n");
     let _ = io::Write::write_all(&mut io::stderr(), line.as_bytes());
-}
-
-fn had_byte(pipe: &UnixStream) -> bool {
-    io::Read::read(&mut &*pipe, &mut [0; 64]).is_ok_and(|count| count > 0)
-}
-
-fn timespec(duration: Duration) -> Timespec {
-    Timespec {
-        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: duration.subsec_nanos().into(),
-    }
 }

@@ -12,6 +12,8 @@ mod fs;
 mod keeper;
 mod mount_error;
 mod mount_table;
+mod notebook;
+mod passthrough;
 mod pool;
 mod requests;
 mod serve;

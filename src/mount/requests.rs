@@ -131,21 +131,11 @@ impl AuditFs {
     /// The space of the share.
     pub(super) fn tell_space(&self, reply: ReplyStatfs) {
         let shared = self.shared.clone();
-        self.pool.run(move || match shared.view.space_bytes() {
-            Ok((total, free, available)) => {
-                let files = shared.view.dir().catalog().sessions_count() as u64;
-                reply.statfs(
-                    total / 4096,
-                    free / 4096,
-                    available / 4096,
-                    files,
-                    0,
-                    4096,
-                    255,
-                    4096,
-                );
-            }
-            Err(error) => reply.error(errno(&error)),
+        self.pool.run(move || {
+            let (total, free, available) = shared.view.space_bytes();
+            let files = shared.view.dir().catalog().sessions_count() as u64;
+            let [total, free, available] = [total, free, available].map(|bytes| bytes / 4096);
+            reply.statfs(total, free, available, files, 0, 4096, 255, 4096);
         });
     }
 

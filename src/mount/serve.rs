@@ -14,6 +14,7 @@ use super::answers::{Ownership, Shared, day_path, now_ns};
 use super::keeper::Cord;
 use super::mount_error::MountError;
 use super::mount_table::find_mount;
+use super::passthrough::Passthrough;
 use super::pool::Pool;
 use super::requests::AuditFs;
 use super::touch::Toucher;
@@ -42,20 +43,26 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// From `view`, for a mount that only reads.
-    pub fn new(view: Arc<View>, owner: Ownership, toucher: Arc<Toucher>) -> Self {
-        Serving {
-            shared: Arc::new(Shared::new(view, owner, toucher)),
+    /// From `view`, for the mount behind `cord`, which only reads.
+    ///
+    /// # Errors
+    /// [`MountError::Session`].
+    pub fn new(
+        cord: &Cord,
+        view: Arc<View>,
+        owner: Ownership,
+        toucher: Arc<Toucher>,
+    ) -> Result<Self, MountError> {
+        let passthrough = begin_passthrough(cord, &view).map_err(MountError::Session)?;
+        Ok(Serving {
+            shared: Arc::new(Shared::new(view, owner, toucher, passthrough)),
             desk: None,
-        }
+        })
     }
 
-    /// With a writer; uploads wait in `state_dir`, which this worker has to itself. Gives the desk, to be closed when the
-    /// worker is told to end.
-    pub fn with_writer(&mut self, writer: Arc<Writer>, state_dir: PathBuf) -> Arc<Desk> {
-        let desk = Arc::new(Desk::new(self.shared.clone(), writer, state_dir));
-        self.desk = Some(desk.clone());
-        desk
+    /// With a writer; uploads wait in `state_dir`, which this worker has to itself.
+    pub fn with_writer(&mut self, writer: Arc<Writer>, state_dir: PathBuf) {
+        self.desk = Some(Arc::new(Desk::new(self.shared.clone(), writer, state_dir)));
     }
 }
 
@@ -63,6 +70,7 @@ impl Serving {
 #[derive(Debug)]
 pub struct Service {
     session: fuser::BackgroundSession,
+    pool: Pool,
     stop: Arc<(Mutex<bool>, Condvar)>,
     poller: std::thread::JoinHandle<()>,
     ticks: Option<Ticks>,
@@ -84,13 +92,14 @@ pub fn batch_time(settle: Duration) -> BatchTime {
 pub fn serve(cord: Cord, serving: Serving, options: &ServeOptions) -> Result<Service, MountError> {
     let pool = Pool::start(WORKERS).map_err(MountError::Session)?;
     let Serving { shared, desk } = serving;
-    let fs = AuditFs::new(shared.clone(), pool, desk.clone());
+    let fs = AuditFs::new(shared.clone(), pool.clone(), desk.clone());
     let ticks = desk.as_ref().map(|desk| Ticks::start(desk.clone()));
     let ticks = ticks.transpose().map_err(MountError::Session)?;
     let mut config = Config::default();
     config.n_threads = Some(FUSE_THREADS);
     // The kernel decides who may come in (allow_other); fuser need not ask again.
     let session = cord.session(fs, config)?;
+    shared.view.note_passthrough(shared.passthrough.in_use());
     let notifier = session.notifier();
     let session = session.spawn().map_err(MountError::Session)?;
     raise_readahead(&options.mountpoint);
@@ -98,10 +107,18 @@ pub fn serve(cord: Cord, serving: Serving, options: &ServeOptions) -> Result<Ser
     let (stop_poller, options) = (stop.clone(), options.clone());
     let poller = std::thread::Builder::new()
         .name("poll".into())
-        .spawn(move || poll(&shared, &notifier, &options, &stop_poller))
+        .spawn(move || {
+            let passthrough = &shared.passthrough;
+            let after_each = || {
+                passthrough.tidy(&shared.view);
+                shared.view.note_passthrough(passthrough.in_use());
+            };
+            poll(&shared, &notifier, &options, &stop_poller, after_each);
+        })
         .map_err(MountError::Session)?;
     Ok(Service {
         session,
+        pool,
         stop,
         poller,
         ticks,
@@ -110,6 +127,20 @@ pub fn serve(cord: Cord, serving: Serving, options: &ServeOptions) -> Result<Ser
 }
 
 impl Service {
+    /// What a worker that is told to end calls: `end` runs when what it has begun is finished, or after `patience`, and what
+    /// it has written is closed.
+    pub fn finisher(&self) -> impl Fn(Duration, &dyn Fn()) + Send + 'static {
+        let (pool, desk) = (self.pool.clone(), self.desk.clone());
+        move |patience, end| {
+            pool.finish(patience, || {
+                if let Some(desk) = &desk {
+                    desk.close();
+                }
+                end();
+            });
+        }
+    }
+
     /// Waits until the mount has been ended and all its files are closed.
     ///
     /// # Errors
@@ -145,6 +176,7 @@ fn poll(
     notifier: &Notifier,
     options: &ServeOptions,
     stop: &(Mutex<bool>, Condvar),
+    after_each: impl Fn(),
 ) {
     let (view, toucher) = (&*shared.view, &*shared.toucher);
     // What grew while no worker served, and what the worker before published and did not live to touch.
@@ -156,6 +188,7 @@ fn poll(
     drop(days);
     let mut idle_rounds = 0_u32;
     loop {
+        after_each();
         let stopped = stop.0.lock().unwrap_or_else(PoisonError::into_inner);
         let waited =
             stop.1
@@ -189,6 +222,13 @@ fn poll(
             Err(_) => tracing::error!("looking at the share panicked; please report this"),
         }
     }
+}
+
+/// What the kernel may read itself: the state of it is handed from worker to worker with the cord.
+fn begin_passthrough(cord: &Cord, view: &View) -> std::io::Result<Arc<Passthrough>> {
+    let (device, notebook) = (cord.device.try_clone()?, cord.notebook.try_clone()?);
+    let passthrough = Passthrough::new(device, notebook, view.days().has_spool());
+    Ok(Arc::new(passthrough))
 }
 
 /// Attributes that the kernel was told to believe for hours are not true any more. Attributes only, never a byte range:

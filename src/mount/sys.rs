@@ -1,9 +1,11 @@
-//! The two system calls that no crate wraps without `unsafe`: this file is the only one that may use it.
+//! The few system calls that no crate wraps without `unsafe`: this file is the only one that may use it.
 #![allow(unsafe_code)]
 
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use fuser::{FileHandle, FopenFlags, ReplyOpen};
 
 /// Makes the descriptor `at` mean what `with` means, in one step (dup3(2)). Whoever owns `at` keeps owning it.
 ///
@@ -44,4 +46,36 @@ pub fn clear_read_only(mount: BorrowedFd<'_>) -> io::Result<()> {
     } else {
         Err(io::Error::last_os_error())
     }
+}
+
+/// `_IOW(229, 2, uint32_t)` of `linux/fuse.h`.
+const FUSE_DEV_IOC_BACKING_CLOSE: libc::Ioctl = 0x4004_e502;
+
+/// Takes the backing file `id` from the connection behind `device`. Inodes that are open through it keep it.
+///
+/// # Errors
+/// ENOENT if there is none of that number.
+pub fn close_backing_file(device: &OwnedFd, id: u32) -> io::Result<()> {
+    // SAFETY: the descriptor is open because it is borrowed, and `id` lives through the call, which reads four bytes.
+    let done = unsafe {
+        libc::ioctl(
+            device.as_raw_fd(),
+            FUSE_DEV_IOC_BACKING_CLOSE,
+            &raw const id,
+        )
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Answers an open with the backing file `id`, which stays registered. A number that the kernel does not know makes the open
+/// fail with EIO.
+pub fn opened_passthrough(reply: ReplyOpen, handle: FileHandle, flags: FopenFlags, id: u32) {
+    // SAFETY: the wrapper's duty is to close the number once; `into_raw` below takes that duty from it.
+    let backing = unsafe { reply.wrap_backing(id) };
+    reply.opened_passthrough(handle, flags, &backing);
+    let _ = backing.into_raw();
 }

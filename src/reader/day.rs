@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::disk::{CacheKey, DailyFile};
 use crate::event::Day;
-use crate::spool::{DaySpool, Spool};
+use crate::spool::{DayBytes, DaySpool, Spool};
 
 use super::audit_dir::AuditDir;
-use super::day_range::DayRange;
+use super::day_range::{DayRange, is_live};
 use super::intake::BatchTime;
 use super::planned_day::{Look, PlannedDay};
 use super::publish_error::PublishError;
@@ -65,15 +65,15 @@ impl DayFile {
     pub fn len_bytes(&self) -> Result<u64, DiskError> {
         match self.state() {
             State::Planned(day) => day.len_bytes(),
-            State::Spooled(day) => Ok(day.len_bytes()),
+            State::Spooled(day) => Ok(day.size_bytes()),
         }
     }
 
-    /// Published bytes, unless a packed log must be unpacked to tell.
+    /// Published bytes, unless a packed log must be unpacked to tell, or they grow this very moment.
     pub fn known_len(&self) -> Option<u64> {
         match self.state() {
             State::Planned(day) => day.known_len(),
-            State::Spooled(day) => Some(day.len_bytes()),
+            State::Spooled(day) => day.try_size_bytes(),
         }
     }
 
@@ -104,6 +104,23 @@ impl DayFile {
     /// Whether the spool holds it, so that a restart changes none of it.
     pub fn is_spooled(&self) -> bool {
         matches!(self.state(), State::Spooled(_))
+    }
+
+    /// Its bytes on the local disk, if the spool holds it.
+    pub fn spooled_bytes(&self) -> Option<Arc<DayBytes>> {
+        match self.state() {
+            State::Planned(_) => None,
+            State::Spooled(day) => Some(day.bytes()),
+        }
+    }
+
+    /// Whether its date is not over, so that it is expected to grow all the time.
+    pub fn is_current(&self, now_ns: i64) -> bool {
+        let at = BatchTime {
+            now_ns,
+            settle_ns: 0,
+        };
+        is_live(self.day, at)
     }
 
     /// Records that were published behind newer ones.

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use crate::disk::{Cost, DiskError};
 use crate::event::EventTime;
-use crate::format::{LineForm, LineOrigin, read_line, shown_len};
+use crate::format::{LineForm, LineOrigin, shown_len};
 use crate::merge::{KWay, Plan, Run};
 
-use super::lines::{LineEnd, each_line};
+use super::lines::{LineEnd, each_daily_line};
 use super::planned::{PlanSource, read_runs, runs_of};
 
 /// What a part is charged with, for the descriptor that it keeps open.
@@ -299,11 +299,10 @@ fn scan_part(part: &DayPart, mut each: impl FnMut(ScannedLine) -> bool) -> Resul
     let source = &part.source;
     let end = source.first + part.len;
     let mut time = None;
-    each_line(&source.contents, source.first, end, |line| {
+    each_daily_line(&source.contents, source.first, end, |line, read| {
         if line.end == LineEnd::Torn && !part.torn_too {
             return true;
         }
-        let read = read_line(line.bytes);
         let as_is = read.form == LineForm::Json && line.end == LineEnd::Newline;
         let shown = (!as_is).then(|| {
             let origin = LineOrigin {

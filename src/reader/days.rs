@@ -106,6 +106,11 @@ impl Days {
             .clone()
     }
 
+    /// Whether live days are published through a spool.
+    pub fn has_spool(&self) -> bool {
+        self.spool.is_some()
+    }
+
     /// Bytes that the spool takes on the local disk; 0 without a spool.
     pub fn spool_bytes(&self) -> u64 {
         self.spool

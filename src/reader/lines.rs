@@ -1,7 +1,7 @@
 //! Lines of a data file, read in blocks, with a bound on how long a line may be.
 
 use crate::disk::{AlignedBuf, Contents, DiskError};
-use crate::format::MAX_LINE_BYTES;
+use crate::format::{DailyLine, MAX_LINE_BYTES, read_line, read_lines};
 
 /// Fits the second-level cache together with what the scan of its lines touches.
 const BLOCK_BYTES: usize = 128 << 10;
@@ -40,63 +40,135 @@ pub fn each_line(
     next: u64,
     mut each: impl FnMut(Line<'_>) -> bool,
 ) -> Result<(), DiskError> {
-    let mut buf = AlignedBuf::default();
-    let mut filled = 0_usize;
-    let mut offset = first;
-    let mut read_to = first;
-    loop {
-        let left = usize::try_from(next.saturating_sub(read_to)).unwrap_or(usize::MAX);
-        // Grow only while a line needs it: a block holds one line of the longest kind at most.
-        let room = BLOCK_BYTES
-            .max(filled + BLOCK_BYTES / 2)
-            .min(MAX_LINE_BYTES + BLOCK_BYTES);
-        buf.grow(room);
-        let block = buf.get_mut();
-        let wanted = (block.len() - filled).min(left);
-        let got = block
-            .get_mut(filled..filled + wanted)
-            .map_or(Ok(0), |room| contents.read_at(room, read_to))?;
-        filled += got;
-        read_to += got as u64;
-        let at_end = got == 0;
-        let mut used = 0_usize;
-        for newline in memchr::memchr_iter(b'\n', block.get(..filled).unwrap_or(&[])) {
-            let bytes = block.get(used..newline).unwrap_or(&[]);
-            let len = bytes.len() as u64 + 1;
-            if !each(Line {
-                bytes,
-                offset,
-                len,
-                end: LineEnd::Newline,
-            }) {
+    let mut blocks = Blocks::new(first, next);
+    while blocks.fill(contents)? {
+        let mut used = 0;
+        for newline in memchr::memchr_iter(b'\n', blocks.filled()) {
+            let bytes = blocks.filled().get(used..newline).unwrap_or(&[]);
+            if !each(blocks.line(bytes, used)) {
                 return Ok(());
             }
-            offset += len;
             used = newline + 1;
         }
-        let rest = filled - used;
-        let end = if rest > MAX_LINE_BYTES {
+        if let Some(rest) = blocks.rest(used) {
+            if !each(rest) {
+                return Ok(());
+            }
+            used = blocks.filled;
+        }
+        blocks.use_up(used);
+    }
+    Ok(())
+}
+
+/// The same for a daily log, with what each line says: many at a time are faster than one by one.
+///
+/// # Errors
+/// As [`each_line`].
+pub fn each_daily_line(
+    contents: &Contents,
+    first: u64,
+    next: u64,
+    mut each: impl FnMut(Line<'_>, DailyLine) -> bool,
+) -> Result<(), DiskError> {
+    let mut blocks = Blocks::new(first, next);
+    while blocks.fill(contents)? {
+        let (mut used, mut go_on) = (0, true);
+        read_lines(blocks.filled(), |bytes, read| {
+            go_on = each(blocks.line(bytes, used), read);
+            used += bytes.len() + 1;
+            go_on
+        });
+        if let Some(rest) = blocks.rest(used).filter(|_| go_on) {
+            go_on = each(rest, read_line(rest.bytes));
+            used = blocks.filled;
+        }
+        if !go_on {
+            return Ok(());
+        }
+        blocks.use_up(used);
+    }
+    Ok(())
+}
+
+/// A range of a file, block by block; what is left of one goes to the front of the next.
+struct Blocks {
+    buf: AlignedBuf,
+    filled: usize,
+    /// Where in the file the block begins.
+    offset: u64,
+    read_to: u64,
+    next: u64,
+    at_end: bool,
+}
+
+impl Blocks {
+    fn new(first: u64, next: u64) -> Self {
+        Blocks {
+            buf: AlignedBuf::default(),
+            filled: 0,
+            offset: first,
+            read_to: first,
+            next,
+            at_end: false,
+        }
+    }
+
+    /// Reads on; `false` when the range has been read and its rest been given.
+    fn fill(&mut self, contents: &Contents) -> Result<bool, DiskError> {
+        if self.at_end {
+            return Ok(false);
+        }
+        let left = usize::try_from(self.next.saturating_sub(self.read_to)).unwrap_or(usize::MAX);
+        // Grow only while a line needs it: a block holds one line of the longest kind at most.
+        let room = BLOCK_BYTES
+            .max(self.filled + BLOCK_BYTES / 2)
+            .min(MAX_LINE_BYTES + BLOCK_BYTES);
+        self.buf.grow(room);
+        let block = self.buf.get_mut();
+        let wanted = (block.len() - self.filled).min(left);
+        let got = block
+            .get_mut(self.filled..self.filled + wanted)
+            .map_or(Ok(0), |room| contents.read_at(room, self.read_to))?;
+        self.filled += got;
+        self.read_to += got as u64;
+        self.at_end = got == 0;
+        Ok(true)
+    }
+
+    fn filled(&self) -> &[u8] {
+        self.buf.get().get(..self.filled).unwrap_or(&[])
+    }
+
+    /// The whole line that begins at `at` of the block.
+    fn line<'a>(&self, bytes: &'a [u8], at: usize) -> Line<'a> {
+        Line {
+            bytes,
+            offset: self.offset + at as u64,
+            len: bytes.len() as u64 + 1,
+            end: LineEnd::Newline,
+        }
+    }
+
+    /// What is behind the whole lines, which end at `used`, if it is not to wait for more.
+    fn rest(&self, used: usize) -> Option<Line<'_>> {
+        let bytes = self.filled().get(used..).filter(|rest| !rest.is_empty())?;
+        let end = if bytes.len() > MAX_LINE_BYTES {
             LineEnd::TooLong
         } else {
             LineEnd::Torn
         };
-        if rest > 0 && (at_end || end == LineEnd::TooLong) {
-            let bytes = block.get(used..filled).unwrap_or(&[]);
-            if !each(Line {
-                bytes,
-                offset,
-                len: rest as u64,
-                end,
-            }) {
-                return Ok(());
-            }
-            offset += rest as u64;
-            used = filled;
-        }
-        block.copy_within(used..filled, 0);
-        filled -= used;
-        if at_end {
-            return Ok(());
-        }
+        (self.at_end || end == LineEnd::TooLong).then_some(Line {
+            bytes,
+            offset: self.offset + used as u64,
+            len: bytes.len() as u64,
+            end,
+        })
+    }
+
+    fn use_up(&mut self, used: usize) {
+        self.buf.get_mut().copy_within(used..self.filled, 0);
+        self.filled -= used;
+        self.offset += used as u64;
     }
 }

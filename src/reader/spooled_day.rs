@@ -122,9 +122,19 @@ impl SpooledDay {
         }
     }
 
-    /// Published bytes.
-    pub fn len_bytes(&self) -> u64 {
-        self.bytes.len_bytes()
+    /// The size to tell, unless a batch is being shown just now; see [`DayBytes::size_bytes`].
+    pub fn try_size_bytes(&self) -> Option<u64> {
+        self.bytes.try_size_bytes()
+    }
+
+    /// The size to tell.
+    pub fn size_bytes(&self) -> u64 {
+        self.bytes.size_bytes()
+    }
+
+    /// Its bytes on the local disk.
+    pub fn bytes(&self) -> Arc<DayBytes> {
+        self.bytes.clone()
     }
 
     /// When it last grew, nanoseconds since 1970.

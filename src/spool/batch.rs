@@ -126,22 +126,20 @@ impl<'a> Batch<'a> {
         day.history.push(entry);
         day.stray = false;
         let (last, pieces) = spans.split_last().unzip();
-        let copied = pieces
-            .unwrap_or_default()
-            .iter()
-            .try_for_each(|span| copy_span(&*day.journal.file, &*day.data, *span));
-        let copied = copied.and_then(|()| match last {
-            Some(last) => day.data.write_at(&bytes, last.data_offset),
-            None => Ok(()),
+        let copied = day.bytes.grow(next, || {
+            let mut pieces = pieces.unwrap_or_default().iter();
+            pieces.try_for_each(|span| copy_span(&*day.journal.file, &*day.data, *span))?;
+            match last {
+                Some(last) => day.data.write_at(&bytes, last.data_offset),
+                None => Ok(()),
+            }
         });
         day.unsynced.extend(spans);
-        if day.or_poison(copied).is_ok() {
-            day.bytes.show(next);
-            if day.journal.len > day.compact_at
-                && let Err(error) = day.compact()
-            {
-                tracing::warn!(%error, "a journal of the spool could not be written anew");
-            }
+        if day.or_poison(copied).is_ok()
+            && day.journal.len > day.compact_at
+            && let Err(error) = day.compact()
+        {
+            tracing::warn!(%error, "a journal of the spool could not be written anew");
         }
         Ok(())
     }

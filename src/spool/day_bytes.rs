@@ -2,8 +2,8 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, TryLockError};
 
 use super::backend::SpoolFile;
 
@@ -12,24 +12,62 @@ use super::backend::SpoolFile;
 pub struct DayBytes {
     file: Arc<dyn SpoolFile>,
     len_bytes: AtomicU64,
+    /// One past what the journal holds. The data file may have any part of what lies between.
+    promised_bytes: AtomicU64,
+    /// Held for writing while a batch goes into the data file.
+    growing: RwLock<()>,
 }
 
 impl DayBytes {
-    pub(super) fn new(file: Arc<dyn SpoolFile>, len_bytes: u64) -> Arc<Self> {
+    pub(super) fn new(file: Arc<dyn SpoolFile>, len_bytes: u64, promised_bytes: u64) -> Arc<Self> {
         Arc::new(DayBytes {
             file,
             len_bytes: AtomicU64::new(len_bytes),
+            promised_bytes: AtomicU64::new(promised_bytes),
+            growing: RwLock::default(),
         })
     }
 
-    /// Published bytes. Always ends where a batch ends.
+    /// Published bytes that are in the data file. Always ends where a batch ends.
     pub fn len_bytes(&self) -> u64 {
         self.len_bytes.load(Ordering::Acquire)
     }
 
+    /// The size to tell: never less than anybody has read, also by passthrough, which does not stop at
+    /// [`DayBytes::len_bytes`]. A follower that finds the file shorter than what it has read takes it for truncated
+    /// and sends all of it again. Waits while a batch goes into the data file.
+    pub fn size_bytes(&self) -> u64 {
+        let _still = self.growing.read().unwrap_or_else(PoisonError::into_inner);
+        self.promised_bytes.load(Ordering::Acquire)
+    }
+
+    /// [`DayBytes::size_bytes`], unless that would wait.
+    pub fn try_size_bytes(&self) -> Option<u64> {
+        let _still = match self.growing.try_read() {
+            Err(TryLockError::WouldBlock) => return None,
+            Ok(still) => still,
+            Err(TryLockError::Poisoned(still)) => still.into_inner(),
+        };
+        Some(self.promised_bytes.load(Ordering::Acquire))
+    }
+
     /// Shows more. The bytes must be in the file.
     pub(super) fn show(&self, len_bytes: u64) {
+        self.promised_bytes.fetch_max(len_bytes, Ordering::Release);
         self.len_bytes.fetch_max(len_bytes, Ordering::Release);
+    }
+
+    /// Shows more once `write` has put into the file what the journal holds already.
+    pub(super) fn grow(
+        &self,
+        len_bytes: u64,
+        write: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
+        let _growing = self.growing.write().unwrap_or_else(PoisonError::into_inner);
+        self.promised_bytes.fetch_max(len_bytes, Ordering::Release);
+        write()?;
+        self.show(len_bytes);
+        Ok(())
     }
 
     /// Appends up to `len` published bytes from `offset` on to `out`; fewer mean the end.

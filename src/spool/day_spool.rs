@@ -49,7 +49,9 @@ impl DaySpool {
         shown_bytes: u64,
     ) -> io::Result<Self> {
         let data = backend.open(&names.data)?;
-        let bytes = DayBytes::new(backend.open_to_read(&names.data)?, shown_bytes);
+        let promised_bytes = history.now.next;
+        let read_only = backend.open_to_read(&names.data)?;
+        let bytes = DayBytes::new(read_only, shown_bytes, promised_bytes);
         let compact_at = journal.len + COMPACT_BYTES;
         Ok(DaySpool {
             backend,

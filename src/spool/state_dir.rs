@@ -84,6 +84,12 @@ impl StateDir {
         })
     }
 
+    /// The id of the spool in the directory at `path`, as far as can be told without the lock.
+    pub fn peek_spool_id(path: &Path) -> Option<SpoolId> {
+        let text = fs::read_to_string(path.join("spool-id")).ok()?;
+        SpoolId::parse(text.trim_end())
+    }
+
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.path

@@ -14,7 +14,7 @@ pub enum NodeKind {
 /// How long attributes hold.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Ttl {
-    /// Ask every time: they are not known yet.
+    /// Ask every time: they are not known yet, or may not be old by a moment.
     Unknown,
     /// It may change: a second.
     Live,

@@ -22,6 +22,7 @@ pub use attr::{Attr, NodeKind, Ttl};
 pub use listing::Entry;
 pub use node::{Node, SessionPart};
 pub use open::{Made, OpenMode, Opened};
+pub use status::PassthroughUse;
 pub use tree::{Changes, View, Wait};
 pub use view_error::ViewError;
 pub use written::Recorded;
@@ -29,3 +30,4 @@ pub use written::Recorded;
 // Words of the layers below that the mount needs, so that it knows the view only.
 pub use crate::disk::DiskError;
 pub use crate::reader::BatchTime;
+pub use crate::spool::DayBytes;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::event::Day;
 use crate::reader::{DayByTime, SessionArchive, is_quiet};
+use crate::spool::DayBytes;
 
 use super::node::{Node, SessionPart};
 use super::texts;
@@ -21,6 +22,9 @@ pub enum OpenMode {
     Direct,
     /// It is sealed: the page cache may keep it.
     Cached,
+    /// Its bytes are a file on the local disk ([`Opened::local`]) that only grows, and seldom: the kernel may read that file itself.
+    /// Where it cannot, as [`OpenMode::Direct`].
+    Local,
 }
 
 /// An open file.
@@ -30,6 +34,8 @@ pub struct Opened {
     pub mode: OpenMode,
     /// What was made at opening, if it was; other files are read by node.
     pub made: Option<Made>,
+    /// The file on the local disk that has its bytes, for [`OpenMode::Local`].
+    pub local: Option<Arc<DayBytes>>,
 }
 
 /// What is made when a file is opened, and read from as long as it is open.
@@ -68,6 +74,7 @@ impl View {
             Ok(Opened {
                 mode,
                 made: Some(Made::Text(text)),
+                local: None,
             })
         };
         match node {
@@ -82,12 +89,21 @@ impl View {
                     return Err(ViewError::WouldBlock);
                 }
                 let exact = self.noting(file.prepare(SCAN_PATIENCE))?;
-                let mode = if exact && !file.is_live() {
-                    OpenMode::Cached
-                } else {
-                    OpenMode::Direct
+                // While a batch is written, the file ends within a line for a few microseconds, between two pages of it. Who reads it
+                // in a loop does see that (more than half of all batches on ext4), so a day that grows all the time is read through
+                // us, who know where the batch ends. (A late record on a day that is over is one batch in hours.)
+                let spooled = file.spooled_bytes();
+                let local = spooled.filter(|_| !file.is_current(now_ns));
+                let mode = match &local {
+                    Some(_) => OpenMode::Local,
+                    None if exact && !file.is_live() => OpenMode::Cached,
+                    None => OpenMode::Direct,
                 };
-                Ok(Opened { mode, made: None })
+                Ok(Opened {
+                    mode,
+                    made: None,
+                    local,
+                })
             }
             Node::DayByTime(day) => {
                 let Some(file) = self.days.get(*day) else {
@@ -100,6 +116,7 @@ impl View {
                 Ok(Opened {
                     mode: OpenMode::Direct,
                     made: Some(Made::Sorted(sorted)),
+                    local: None,
                 })
             }
             Node::SessionFile(no, part) => {
@@ -115,14 +132,17 @@ impl View {
                     SessionPart::Archive => self.noting(session.archive()).map(|archive| Opened {
                         mode,
                         made: Some(Made::Archive(archive)),
+                        local: None,
                     }),
                     SessionPart::Summary => text(self.noting(session.summary())?, mode),
-                    SessionPart::Stream => self
-                        .noting(session.stream())
-                        .map(|_| Opened { mode, made: None }),
-                    SessionPart::Events => self
-                        .noting(session.events())
-                        .map(|_| Opened { mode, made: None }),
+                    SessionPart::Stream => {
+                        self.noting(session.stream())?;
+                        Ok(by_node(mode))
+                    }
+                    SessionPart::Events => {
+                        self.noting(session.events())?;
+                        Ok(by_node(mode))
+                    }
                 }
             }
             Node::Recording(no) => {
@@ -146,10 +166,7 @@ impl View {
         if !self.has_day(day) {
             return Err(ViewError::NotFound);
         }
-        Ok(Opened {
-            mode: OpenMode::Direct,
-            made: None,
-        })
+        Ok(by_node(OpenMode::Direct))
     }
 
     /// Appends up to `len` bytes of a file from `offset` on to `out`; fewer mean the end.
@@ -229,6 +246,15 @@ impl View {
             return Err(ViewError::NoSuchOffset);
         }
         Ok(if hole { size } else { offset })
+    }
+}
+
+/// A file that is read by node.
+fn by_node(mode: OpenMode) -> Opened {
+    Opened {
+        mode,
+        made: None,
+        local: None,
     }
 }
 

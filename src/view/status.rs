@@ -1,7 +1,8 @@
 //! `.auditfs/status.json`: how the mount and its source are, for people and for monitoring.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
@@ -12,14 +13,28 @@ use super::tree::View;
 /// How long one text serves: stat and read then agree, nanoseconds.
 const TEXT_NS: i64 = 1_000_000_000;
 
+const ORPHAN: &str = "the keeper of the mount has ended: the mount will not outlive this process; auditfs umount, then mount again";
+
 /// What the status needs to remember.
 #[derive(Debug)]
 pub struct Status {
     source: String,
     started_ns: i64,
     text: Mutex<Option<(i64, Arc<str>)>>,
-    /// The process that holds the mount, where there is one.
-    keeper_pid: OnceLock<u32>,
+    /// The process that holds the mount, where there is one; else 0.
+    keeper_pid: AtomicU32,
+    /// There was one.
+    is_orphan: AtomicBool,
+    passthrough: Mutex<PassthroughUse>,
+}
+
+/// Whether the kernel reads files of the spool itself.
+#[derive(Clone, Debug)]
+pub struct PassthroughUse {
+    /// Why it does not; `None` where it does.
+    pub refused: Option<String>,
+    /// How often a day is open that way now.
+    pub open: usize,
 }
 
 impl Status {
@@ -28,7 +43,12 @@ impl Status {
             source,
             started_ns,
             text: Mutex::default(),
-            keeper_pid: OnceLock::new(),
+            keeper_pid: AtomicU32::new(0),
+            is_orphan: AtomicBool::new(false),
+            passthrough: Mutex::new(PassthroughUse {
+                refused: Some("there is no mount".into()),
+                open: 0,
+            }),
         }
     }
 
@@ -40,8 +60,20 @@ impl Status {
 impl View {
     /// The process that holds the mount while this one may come and go.
     pub fn is_kept_by(&self, keeper_pid: u32) {
-        // Said once; a process does not change its keeper.
-        let _ = self.status.keeper_pid.set(keeper_pid);
+        self.status.keeper_pid.store(keeper_pid, Ordering::Relaxed);
+    }
+
+    /// That process has ended, although the mount has not.
+    pub fn lost_its_keeper(&self) {
+        self.status.keeper_pid.store(0, Ordering::Relaxed);
+        self.status.is_orphan.store(true, Ordering::Relaxed);
+        tracing::error!("ALARM: {ORPHAN}");
+    }
+
+    /// Whether the kernel reads files of the spool itself, now.
+    pub fn note_passthrough(&self, now: PassthroughUse) {
+        let known = &self.status.passthrough;
+        *known.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
     /// The text of status.json; made anew at most once a second.
@@ -93,10 +125,26 @@ impl View {
             .filter(|day| day.changed_sources() > 0)
             .map(|day| (day.day().to_string(), day.changed_sources()))
             .collect();
+        let away: BTreeMap<String, u64> = self
+            .dir
+            .disk()
+            .away()
+            .into_iter()
+            .map(|(folder, time)| (folder, time.as_secs()))
+            .collect();
+        let keeper_pid = self.status.keeper_pid.load(Ordering::Relaxed);
+        let is_orphan = self.status.is_orphan.load(Ordering::Relaxed);
+        let mut alarms = self.days.alarms();
+        alarms.extend(is_orphan.then(|| ORPHAN.to_owned()));
+        let passthrough = &self.status.passthrough;
+        let passthrough = passthrough
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),
-            "keeper_pid": self.status.keeper_pid.get(),
+            "keeper_pid": (keeper_pid != 0).then_some(keeper_pid),
             "source": self.status.source,
             "started": EventTime::from_ns(self.status.started_ns).to_rfc3339(),
             "time": EventTime::from_ns(now_ns).to_rfc3339(),
@@ -111,7 +159,11 @@ impl View {
                 "days": days.iter().filter(|day| day.is_spooled()).count(),
                 "bytes": self.days.spool_bytes(),
             },
-            "alarms": self.days.alarms(),
+            "passthrough": {
+                "used": passthrough.refused.is_none(), "reason": passthrough.refused, "open": passthrough.open,
+            },
+            "away": away,
+            "alarms": alarms,
             "cache": {
                 "hits": cache.hits, "misses": cache.misses, "entries": cache.entries,
                 "memory_bytes": cache.memory_bytes, "memory_limit_bytes": self.dir.limits().cache_bytes,

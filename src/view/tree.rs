@@ -47,6 +47,7 @@ pub struct View {
     pub(super) status: Status,
     pub(super) errors: Mutex<BTreeMap<&'static str, u64>>,
     events_changed_ns: Mutex<(usize, i64)>,
+    space: Mutex<(u64, u64, u64)>,
     pub(super) today: Today,
 }
 
@@ -62,6 +63,7 @@ impl View {
             status: Status::new(source, started_ns),
             errors: Mutex::default(),
             events_changed_ns: Mutex::default(),
+            space: Mutex::default(),
             today: Today::default(),
             dir,
         }
@@ -112,12 +114,16 @@ impl View {
         &self.dir
     }
 
-    /// Total, free and available bytes of the share's file system.
-    ///
-    /// # Errors
-    /// Of the share.
-    pub fn space_bytes(&self) -> Result<(u64, u64, u64), ViewError> {
-        Ok(self.dir.disk().space_bytes()?)
+    /// Total, free and available bytes of the share's file system; as they were last if it does not answer. `tail -F` gives a
+    /// file up when it cannot be told what file system it is on.
+    pub fn space_bytes(&self) -> (u64, u64, u64) {
+        let now = self.dir.disk().space_bytes();
+        let mut last = self.space.lock().unwrap_or_else(PoisonError::into_inner);
+        match now {
+            Ok(now) => *last = now,
+            Err(error) => self.note(&error),
+        }
+        *last
     }
 
     /// Attributes of a node.
@@ -224,7 +230,9 @@ impl View {
         let ttl = match (file.is_live(), file.is_exact()) {
             // Opening it may correct the size (DESIGN 4.4): a kernel that believed this one would cut what is read then.
             (false, false) => Ttl::Unknown,
-            (true, _) => Ttl::Live,
+            // Reads are not held back to the size that was told last. A follower who has read more than that and then
+            // hears it again takes the file for truncated, and sends all of it again.
+            (true, _) => Ttl::Unknown,
             (false, true) => Ttl::Sealed,
         };
         Ok(Attr::file(ino, size, file.mtime_ns(), ttl))

@@ -14,7 +14,7 @@ pub fn each_fixture(check: impl Fn(&Path, &Mount)) {
     let named = std::env::var_os("AUDITFS_FIXTURES").map(PathBuf::from);
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures");
     let Ok(cases) = std::fs::read_dir(named.unwrap_or(beside)) else {
-        eprintln!("skipped: fixtures not present");
+        eprintln!("SKIPPED: fixtures: no ../shared/fixtures, and AUDITFS_FIXTURES names none");
         return;
     };
     let mut count = 0;

@@ -3,12 +3,16 @@
 
 mod arrived;
 mod fleet;
+mod latency;
 mod outages;
 mod remount;
 mod sealed;
 mod servers;
 mod shipper;
 mod worker;
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::Instant;
 
 use chrono::{Days, NaiveDate, Utc};
 
@@ -100,6 +104,17 @@ fn shipper_restart() {
     }
     drop(writing);
     fleet.assert_exact("shipper restart", &[&dates.yesterday, &dates.today]);
+}
+
+/// How many times a measurement does its work.
+fn count(variable: &str, default: usize) -> usize {
+    std::env::var(variable).map_or(default, |text| text.parse().unwrap())
+}
+
+/// Somewhere in a range, differing from run to run.
+fn random(range: &std::ops::Range<u64>) -> u64 {
+    let number = RandomState::new().hash_one(Instant::now());
+    range.start + number % (range.end - range.start)
 }
 
 /// An outage lasts so long. This is what happens, not a wait for something to happen.

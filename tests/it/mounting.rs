@@ -259,6 +259,7 @@ fn an_ordinary_user_mounts_by_fusermount3() {
         trap '"$AUDITFS" umount "$MNT" || true' EXIT
         cat "$MNT/events/2018-05-01.jsonl"
         findmnt -n -o FSTYPE "$MNT"
+        jq -c .passthrough.used "$MNT/.auditfs/status.json"
         ls "$HOME/.local/state/auditfs"/*/mount.log >&2
         ! "$AUDITFS" mount "$SRC" "$MNT"
         "$AUDITFS" umount "$MNT"
@@ -269,7 +270,7 @@ fn an_ordinary_user_mounts_by_fusermount3() {
     "#;
     assert_eq!(
         as_ordinary_user(script).text(),
-        format!("{LINE}fuse.auditfs\n")
+        format!("{LINE}fuse.auditfs\nfalse\n")
     );
 }
 

@@ -72,6 +72,45 @@ fn a_worker_that_dies_again_and_again_is_started_later_and_the_log_says_so() {
 }
 
 #[test]
+fn a_worker_without_its_keeper_goes_on_and_says_so() {
+    let audit = Audit::generated(&["--days", "1", "--events", "10"]);
+    let mount = Mount::of(&audit);
+    kill_process(Pid::from_raw(mount.keeper_pid()).unwrap(), Signal::KILL).unwrap();
+    wait_until(Duration::from_secs(10), "status.json tells", || {
+        let status = mount.json(".auditfs/status.json");
+        let alarms = status["alarms"].to_string();
+        status["keeper_pid"].is_null() && alarms.contains("the keeper of the mount has ended")
+    });
+    assert!(!mount.read(DAY).is_empty());
+    let log = mount.log();
+    assert!(
+        log.contains("ALARM: the keeper of the mount has ended"),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_reload_or_an_end_is_no_death_of_the_keeper() {
+    let audit = Audit::generated(&["--days", "1", "--events", "10"]);
+    let mount = Mount::of(&audit);
+    reload(&mount).ok();
+    auditfs(&["umount", mount.point().to_str().unwrap()]).ok();
+    mount.wait_for_end();
+    assert!(!mount.log().contains("ALARM"), "{}", mount.log());
+}
+
+#[test]
+fn a_mount_without_a_spool_says_what_is_given_up() {
+    let audit = Audit::generated(&["--days", "1", "--events", "10"]);
+    let mount = Mount::with(audit.path(), &["--no-spool"]);
+    let log = mount.log();
+    assert!(
+        log.contains("log shippers may lose or double records"),
+        "{log}"
+    );
+}
+
+#[test]
 fn a_mount_over_its_own_source_survives_too() {
     let audit = Audit::generated(&["--days", "1", "--events", "10"]);
     let dir = tempfile::tempdir().unwrap();

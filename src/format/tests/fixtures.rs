@@ -13,7 +13,10 @@ fn fixtures() -> Option<PathBuf> {
 
 /// Calls `act` with every file of every fixture's `audit` directory. False if there are no fixtures.
 pub(super) fn each_fixture_file(act: &mut dyn FnMut(&Path)) -> bool {
-    let Some(dir) = fixtures() else { return false };
+    let Some(dir) = fixtures() else {
+        eprintln!("SKIPPED: fixtures: no ../shared/fixtures, and AUDITFS_FIXTURES names none");
+        return false;
+    };
     for case in std::fs::read_dir(dir).unwrap() {
         let audit = case.unwrap().path().join("audit");
         if audit.is_dir() {

@@ -13,7 +13,7 @@ fn fixtures() -> Vec<PathBuf> {
     let top =
         named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures"));
     let Ok(entries) = std::fs::read_dir(top) else {
-        eprintln!("SKIPPED: no fixtures");
+        eprintln!("SKIPPED: fixtures: no ../shared/fixtures, and AUDITFS_FIXTURES names none");
         return Vec::new();
     };
     entries

@@ -21,7 +21,7 @@ pub const GREETING: &[u8] = b"auditfs keeper 1";
 pub const READY: &[u8] = b"ready";
 
 /// FUSE_UNIQUE_RESEND of `linux/fuse.h`.
-const RESENT: u64 = 1 << 63;
+pub const RESENT: u64 = 1 << 63;
 
 /// Whether a dead worker had this request before. It may have done what was asked: a request that changes something is
 /// answered with an error, never done again (DESIGN 4.11).
@@ -33,7 +33,8 @@ pub fn is_resent(request: &Request) -> bool {
 #[derive(Debug)]
 pub struct Cord {
     socket: OwnedFd,
-    device: OwnedFd,
+    /// The device of the mount.
+    pub device: OwnedFd,
     /// What workers write down for the next one: a file without a name that lives as long as the keeper.
     pub notebook: OwnedFd,
     /// The audit directory. Its path may by now lead into the mount itself.
@@ -91,6 +92,29 @@ impl Cord {
         if cord.revents().contains(PollFlags::HUP) {
             return Err(MountError::NoKeeper);
         }
+        Ok(())
+    }
+
+    /// Calls `gone` when the keeper's end of the cord is closed: it holds it for as long as it and this worker live.
+    ///
+    /// # Errors
+    /// [`MountError::Session`]: no thread.
+    pub fn when_the_keeper_is_gone(
+        &self,
+        gone: impl FnOnce() + Send + 'static,
+    ) -> Result<(), MountError> {
+        let socket = self.socket.try_clone().map_err(MountError::Session)?;
+        let watch = move || {
+            // No events wanted: the end raises POLLHUP all the same, and what is said here is for others.
+            let mut fds = [PollFd::new(&socket, PollFlags::empty())];
+            if rustix::io::retry_on_intr(|| poll(&mut fds, None)).is_ok() {
+                gone();
+            }
+        };
+        std::thread::Builder::new()
+            .name("keeper".into())
+            .spawn(watch)
+            .map_err(MountError::Session)?;
         Ok(())
     }
 

@@ -8,15 +8,15 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
     SocketType,
 };
 use rustix::process::{Pid, PidfdFlags, Signal};
 
+use super::KeeperOptions;
 use super::cord::{GREETING, READY};
-use super::{KeeperOptions, timespec};
 
 /// What a worker said.
 pub enum Heard {
@@ -187,4 +187,12 @@ fn greet(cord: &OwnedFd, [device, notebook, source]: [&OwnedFd; 3]) -> io::Resul
         SendFlags::NOSIGNAL,
     )?;
     Ok(())
+}
+
+/// As poll(2) wants it.
+pub fn timespec(duration: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: duration.subsec_nanos().into(),
+    }
 }

@@ -157,6 +157,11 @@ impl Mount {
         self.keeper
     }
 
+    /// The process that served when the mount was made.
+    pub fn worker_pid(&self) -> i32 {
+        self.worker
+    }
+
     /// The most memory that the daemon ever had resident, bytes.
     pub fn peak_memory_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.worker)).unwrap();

@@ -10,6 +10,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::arrived::Arrived;
 use crate::harness::*;
 
+/// The measurement of 200 kills is the longest.
+const LIFETIME_S: &str = "900";
+
 /// What follows the day files.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
@@ -27,7 +30,8 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 4] = [
+    pub const ALL: [Kind; 5] = [
+        Kind::RsyslogInotify,
         Kind::RsyslogPolling,
         Kind::SyslogNg,
         Kind::Logtail,
@@ -98,7 +102,7 @@ impl Shipper {
             .unwrap();
         // Whatever happens to the test, it ends by itself. `timeout` makes a process group and hands signals on.
         let mut command = Command::new("timeout");
-        command.args(["-k", "5", "120"]).args(self.words());
+        command.args(["-k", "5", LIFETIME_S]).args(self.words());
         command
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -130,6 +134,11 @@ impl Shipper {
             || process.try_wait().unwrap().is_some(),
         );
         let _ = std::fs::remove_file(self.home.join("stop"));
+    }
+
+    /// The file that the recommended settings deliver into.
+    pub fn delivered_file(&self) -> PathBuf {
+        self.output().join("events.jsonl")
     }
 
     /// Looks at what it has delivered.

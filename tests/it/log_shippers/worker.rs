@@ -1,10 +1,10 @@
 //! What happens behind the mount: the worker that serves it is killed or replaced by a new one.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{begin, last};
+use super::{begin, count, last, random};
 use crate::harness::*;
 
 /// The process that serves, and the one that keeps the mount meanwhile.
@@ -64,4 +64,41 @@ fn reload() {
     }
     drop(writing);
     fleet.assert_exact("reload", &[&dates.yesterday, &dates.today]);
+}
+
+#[test]
+#[ignore = "a measurement of 5 minutes; scripts/measure-shippers runs it"]
+fn lost_and_doubled_over_many_kills() {
+    let kills = count("AUDITFS_KILLS", 200);
+    let (servers, dates, mount, mut fleet) = begin();
+    let writing = servers.keep_writing(&dates.today);
+    let mut outages_ms = Vec::new();
+    for kill in 0..kills {
+        let worker = worker_and_keeper(&mount).0;
+        // A worker that has served for a second is replaced at once; one killed earlier would be after a growing delay.
+        last(Duration::from_millis(random(&(1050..1600))));
+        let killed = Instant::now();
+        kill_process(worker, Signal::KILL).unwrap();
+        if kill % 10 == 9 {
+            servers.write_late(&dates.yesterday, 1);
+        }
+        // Waits for whoever serves next.
+        std::fs::metadata(mount.at(".auditfs/status.json")).unwrap();
+        assert_ne!(worker_and_keeper(&mount).0, worker);
+        outages_ms.push(killed.elapsed().as_millis());
+    }
+    fleet.wait("many kills");
+    drop(writing);
+    let written = servers.written().len();
+    outages_ms.sort_unstable();
+    println!(
+        "RESULT {kills} kill -9 of the worker, {written} records written meanwhile; kill to the next answer p50 {} ms, \
+         most {} ms",
+        outages_ms[outages_ms.len() / 2],
+        outages_ms[outages_ms.len() - 1],
+    );
+    fleet.assert_exact(
+        &format!("{kills} kill -9 of the worker"),
+        &[&dates.yesterday, &dates.today],
+    );
 }
