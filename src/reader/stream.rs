@@ -294,7 +294,26 @@ fn pieces_of(files: &[ChunksFile], ranked: bool) -> Vec<Piece> {
             }
         }
     }
+    if ranked {
+        pieces.retain(|piece| !was_left_behind(piece, files));
+    }
     pieces
+}
+
+/// A server died before the print event of its last bytes, and another went on where its print events end. The bytes were
+/// never acknowledged; what the other has there is the stream.
+fn was_left_behind(piece: &Piece, files: &[ChunksFile]) -> bool {
+    let Some(own) = files.get(piece.source).filter(|_| piece.rank == 1) else {
+        return false;
+    };
+    let went_on = |other: &ChunksFile| {
+        let covers = |range: &Range<u64>| range.contains(&piece.offset);
+        other.server != own.server
+            && other.offset == piece.offset
+            && other.covered.iter().any(covers)
+    };
+    // Of a copy whose print events are gone altogether every byte counts.
+    !own.covered.is_empty() && files.iter().any(went_on)
 }
 
 fn cut_at_cover(piece: Piece, covered: &[Range<u64>], pieces: &mut Vec<Piece>) {

@@ -213,13 +213,22 @@ impl OwnStorage for FaultyStorage {
         Ok(Box::new(io::Cursor::new(bytes)))
     }
 
+    fn mark(&self, path: &str) -> io::Result<u64> {
+        let state = self.state();
+        let number = state.number(path)?;
+        Ok((number as u64) << 32 | state.files[number].bytes.len() as u64)
+    }
+
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {
         let state = self.state();
         // Folders are made of the names in them.
         let mut names: Vec<String> = state
             .names
             .keys()
-            .filter_map(|path| path.strip_prefix(folder)?.strip_prefix('/'))
+            .filter_map(|path| match folder {
+                "" => Some(path.as_str()),
+                _ => path.strip_prefix(folder)?.strip_prefix('/'),
+            })
             .map(|rest| rest.split('/').next().unwrap().to_owned())
             .collect();
         names.dedup();

@@ -69,6 +69,7 @@ mod faulty_storage;
 mod held_folder;
 mod incarnation;
 mod lock;
+mod other_servers;
 mod own_directory;
 mod own_files;
 mod position;

@@ -229,3 +229,20 @@ fn a_folder_taken_by_two_names_its_holder() {
     drop(first);
     open().unwrap().tick(at(10)).unwrap();
 }
+
+#[test]
+fn a_session_that_another_server_took_up_is_asked_for_at_once() {
+    let case = case();
+    assert_eq!(case.print("hello", 0), (0, 0));
+    case.storage
+        .put("b1/sessions/default/s1.index", b"a line\n");
+    *case.elsewhere.end.lock().unwrap() = SessionPosition {
+        next_ei: EventIndex(3),
+        next_ci: 2,
+        next_offset: StreamOffset(9),
+        ..SessionPosition::default()
+    };
+    assert_eq!(case.print("x", 2), (3, 9));
+    assert_eq!(case.print("y", 4), (4, 10));
+    assert_eq!(case.asked(), 2);
+}

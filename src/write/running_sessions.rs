@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use crate::event::{EventTime, Namespace, ServerId, SessionId};
 
 use super::data_file::Compression;
+use super::other_servers::OtherServers;
 use super::recorder_options::{RecorderOptions, SessionEnds};
 use super::session_logger::{DiskSessionLogger, SessionOptions};
 use super::storage::OwnStorage;
@@ -16,12 +17,23 @@ use super::sync_policy::SyncPolicy;
 use super::write_error::WriteError;
 
 type Key = (Namespace, SessionId);
-type Slot = Arc<Mutex<Option<DiskSessionLogger>>>;
+type Slot = Arc<Mutex<Option<Running>>>;
+
+/// Other servers are not looked at again for so long: a call of a program posts and asks several times.
+const MARKED_NS: i64 = 5_000_000;
+
+struct Running {
+    logger: DiskSessionLogger,
+    /// What [`OtherServers::mark`] said when the session was taken up, and when it was asked last.
+    mark: u64,
+    marked_at: EventTime,
+}
 
 /// See the module text.
 pub(super) struct RunningSessions {
     storage: Arc<dyn OwnStorage>,
     ends: Arc<dyn SessionEnds>,
+    others: OtherServers,
     server_id: ServerId,
     compression: Compression,
     sync: SyncPolicy,
@@ -37,6 +49,7 @@ impl RunningSessions {
         options: &RecorderOptions,
     ) -> Self {
         RunningSessions {
+            others: OtherServers::new(storage.clone(), options.server_id.clone()),
             storage,
             ends,
             server_id: options.server_id.clone(),
@@ -48,8 +61,8 @@ impl RunningSessions {
         }
     }
 
-    /// Does something with a session, which is taken up if it is not running. After an idle time it is asked for anew:
-    /// another server may have had a part in between.
+    /// Does something with a session, which is taken up if it is not running. Where it ends is asked anew after an idle
+    /// time, and when another server has had a part in between.
     pub(super) fn with<T>(
         &self,
         namespace: &Namespace,
@@ -59,25 +72,55 @@ impl RunningSessions {
     ) -> Result<T, WriteError> {
         let slot = self.slot(namespace, sid);
         let mut slot = lock(&slot);
-        let taken_up = match &mut *slot {
-            Some(logger) if logger.is_ended() || !logger.is_idle(now, self.idle_ns) => logger,
-            known => {
-                let end = self.ends.end_of(namespace, sid);
-                let end = end.map_err(WriteError::at(&format!("{namespace}/{sid}")))?;
-                match known {
-                    Some(logger) => {
-                        logger.continue_from(&end)?;
-                        logger
-                    }
-                    None => known.insert(DiskSessionLogger::open(
-                        self.storage.clone(),
-                        self.options_of(namespace, sid),
-                        end,
-                    )?),
-                }
+        if let Some(running) = &mut *slot
+            && self.knows_the_end(running, namespace, sid, now)
+        {
+            return work(&mut running.logger);
+        }
+        // Before the end is asked for: what comes in between is seen the next time.
+        let mark = self.others.mark(namespace, sid, now);
+        let end = self.ends.end_of(namespace, sid);
+        let end = end.map_err(WriteError::at(&format!("{namespace}/{sid}")))?;
+        let running = match &mut *slot {
+            Some(running) => {
+                running.logger.continue_from(&end)?;
+                (running.mark, running.marked_at) = (mark, now);
+                running
             }
+            unknown => unknown.insert(Running {
+                logger: DiskSessionLogger::open(
+                    self.storage.clone(),
+                    self.options_of(namespace, sid),
+                    end,
+                )?,
+                mark,
+                marked_at: now,
+            }),
         };
-        work(taken_up)
+        work(&mut running.logger)
+    }
+
+    /// Nobody has written since we did: it has ended, or it is not idle here and no other server has taken it up.
+    fn knows_the_end(
+        &self,
+        running: &mut Running,
+        namespace: &Namespace,
+        sid: &SessionId,
+        now: EventTime,
+    ) -> bool {
+        let logger = &running.logger;
+        if logger.is_ended() || logger.is_idle(now, self.idle_ns) {
+            return logger.is_ended();
+        }
+        let age_ns = now.as_ns().saturating_sub(running.marked_at.as_ns());
+        if (0..MARKED_NS).contains(&age_ns) {
+            return true;
+        }
+        if running.mark != self.others.mark(namespace, sid, now) {
+            return false;
+        }
+        running.marked_at = now;
+        true
     }
 
     /// Does something with a session if it is running.
@@ -91,7 +134,8 @@ impl RunningSessions {
             .slots()
             .get(&(namespace.clone(), sid.clone()))
             .cloned()?;
-        lock(&slot).as_mut().map(work)
+        let mut slot = lock(&slot);
+        slot.as_mut().map(|running| work(&mut running.logger))
     }
 
     /// Does something while nobody writes the session; it is taken up anew afterwards.
@@ -103,14 +147,15 @@ impl RunningSessions {
     ) -> T {
         let slot = self.slot(namespace, sid);
         let mut slot = lock(&slot);
-        if let Some(logger) = &mut *slot
-            && let Err(error) = logger.close()
+        if let Some(running) = &mut *slot
+            && let Err(error) = running.logger.close()
         {
             tracing::error!(%sid, %error, "what was acknowledged last may be lost");
         }
         let done = work();
         // Its files may be others now. Failures so far stay counted.
-        if slot.as_ref().is_some_and(|logger| logger.failures() == 0) {
+        let failures = |running: &Running| running.logger.failures();
+        if slot.as_ref().map(failures) == Some(0) {
             *slot = None;
         }
         done
@@ -131,8 +176,8 @@ impl RunningSessions {
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
                 Err(TryLockError::WouldBlock) => continue,
             };
-            if let Some(logger) = &mut *slot {
-                ticked = first_error(ticked, logger.tick(now, self.idle_ns));
+            if let Some(running) = &mut *slot {
+                ticked = first_error(ticked, running.logger.tick(now, self.idle_ns));
             }
         }
         self.slots().retain(|_, slot| {
@@ -141,7 +186,7 @@ impl RunningSessions {
             let forgettable = || {
                 lock(slot)
                     .as_ref()
-                    .is_none_or(|logger| logger.may_be_forgotten(now, self.idle_ns))
+                    .is_none_or(|running| running.logger.may_be_forgotten(now, self.idle_ns))
             };
             !(unused && forgettable())
         });
@@ -153,8 +198,8 @@ impl RunningSessions {
         let slots: Vec<Slot> = self.slots().values().cloned().collect();
         let mut synced = Ok(());
         for slot in slots {
-            if let Some(logger) = &mut *lock(&slot) {
-                synced = first_error(synced, logger.sync());
+            if let Some(running) = &mut *lock(&slot) {
+                synced = first_error(synced, running.logger.sync());
             }
         }
         synced
@@ -165,8 +210,8 @@ impl RunningSessions {
         let slots: Vec<Slot> = self.slots().values().cloned().collect();
         let mut closed = Ok(());
         for slot in slots {
-            if let Some(logger) = &mut *lock(&slot) {
-                closed = first_error(closed, logger.close());
+            if let Some(running) = &mut *lock(&slot) {
+                closed = first_error(closed, running.logger.close());
             }
         }
         closed
@@ -193,7 +238,7 @@ impl RunningSessions {
     }
 }
 
-fn lock(slot: &Slot) -> MutexGuard<'_, Option<DiskSessionLogger>> {
+fn lock(slot: &Slot) -> MutexGuard<'_, Option<Running>> {
     slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

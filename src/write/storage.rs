@@ -32,6 +32,8 @@ pub trait OwnStorage: fmt::Debug + Send + Sync {
     fn open(&self, path: &str, how: OpenAs, through: WriteThrough) -> io::Result<Box<dyn OwnFile>>;
     /// Opens a regular file for reading.
     fn read(&self, path: &str) -> io::Result<Box<dyn Read>>;
+    /// A number that is another one when the file has grown or been replaced.
+    fn mark(&self, path: &str) -> io::Result<u64>;
     /// The names in a folder, in no order, without `.` and `..`.
     fn list(&self, folder: &str) -> io::Result<Vec<String>>;
     /// Renames over whatever has the new name.

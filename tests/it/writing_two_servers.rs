@@ -20,9 +20,8 @@ fn append(mount: &Mount, file: &str, bytes: &[u8]) {
 }
 
 fn make(mount: &Mount) {
-    match std::fs::create_dir(mount.at(&format!("sessions/{SID}"))) {
-        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists),
-        Ok(()) => {}
+    if let Err(error) = std::fs::create_dir(mount.at(&format!("sessions/{SID}"))) {
+        assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists);
     }
 }
 
