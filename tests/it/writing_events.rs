@@ -66,7 +66,8 @@ fn an_event_is_completed_logged_and_comes_back() {
 
 #[test]
 fn today_is_there_before_its_first_event() {
-    let mount = Mount::writing(&Audit::new(), A, &[]);
+    let audit = Audit::new();
+    let mount = Mount::writing(&audit, A, &[]);
     let today = format!("{}.jsonl", Mount::today());
     assert_eq!(mount.names("events"), [today.as_str(), "current"]);
     assert_eq!(mount.read("events/current"), b"");

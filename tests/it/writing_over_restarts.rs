@@ -105,12 +105,32 @@ fn a_line_that_lost_its_beginning_in_a_crash_is_refused() {
         .open(mount.at("events/current"));
     let mut file = file.unwrap();
     file.write_all(b"{\"event\":\"a\",").unwrap();
+    let worker = || mount.json(".auditfs/status.json")["pid"].clone();
+    let before = worker();
     mount.kill_worker();
+    wait_until(Duration::from_secs(10), "another worker serves", || {
+        worker() != before
+    });
     let error = file.write_all(b"\"n\":1}\n").unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
     file.write_all(b"{\"event\":\"a\",\"n\":2}\n").unwrap();
     file.sync_all().unwrap();
     assert_eq!(numbers(&audit), [2]);
+}
+
+#[test]
+fn a_session_that_was_made_outlives_the_worker() {
+    let audit = Audit::new();
+    let mount = Mount::writing(&audit, A, &[]);
+    let prod = format!("namespaces/prod/sessions/{SID}");
+    sh(&mount.point(), &format!("mkdir -p sessions/{SID} {prod}")).ok();
+    mount.kill_worker();
+    assert_eq!(mount.names("sessions"), [SID]);
+    mount.reload();
+    sh(&mount.point(), &format!("echo hello >> {prod}/stream")).ok();
+    mount.reload();
+    assert_eq!(mount.text(&format!("{prod}/stream")), "hello\n");
+    assert_eq!(mount.names("sessions"), [SID]);
 }
 
 #[test]

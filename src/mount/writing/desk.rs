@@ -10,6 +10,7 @@ use crate::write::{Recorder, WriteError};
 
 use super::gate::Gate;
 use super::handles::{Handle, HandleState, Handles};
+use super::made::MadeList;
 use super::refusals::Refusals;
 use super::refused::Refused;
 use super::taking::take_lines;
@@ -25,6 +26,7 @@ pub struct Desk {
     pub(super) shared: Arc<Shared>,
     pub(super) writer: Arc<Writer>,
     pub(super) uploads: Uploads,
+    pub(super) made: MadeList,
     /// The door before it.
     pub gate: Gate,
     handles: Handles,
@@ -59,9 +61,10 @@ impl Desk {
         let (gate, note) = Gate::open(&state_dir);
         shared.keep_today(EventTime::from_ns(now_ns()));
         Desk {
+            made: MadeList::open(&state_dir, &shared.view, now_ns()),
+            uploads: Uploads::new(state_dir),
             shared,
             writer,
-            uploads: Uploads::new(state_dir),
             gate,
             handles: Handles::inherit(&note),
             refusals: Refusals::default(),

@@ -12,6 +12,7 @@ mod ends;
 mod gate;
 mod handles;
 mod lines;
+mod made;
 mod names;
 mod refusals;
 mod refused;

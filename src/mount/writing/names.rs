@@ -30,7 +30,9 @@ impl Desk {
             Node::SessionsDir(namespace) => {
                 let sid = new_sid(name).ok_or_else(|| bad_name(SESSION_ID))?;
                 self.writer.recorder()?;
-                self.shared.view.make_session(namespace, &sid, now_ns)?
+                let made = self.shared.view.make_session(namespace, &sid, now_ns)?;
+                self.made.add(namespace, &sid, now_ns);
+                made
             }
             Node::NamespacesDir => {
                 let namespace = new_namespace(name).ok_or_else(|| bad_name(NAMESPACE))?;
