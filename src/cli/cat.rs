@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::mount::now_ns;
-use crate::view::Wait;
+use crate::view::{Node, Wait};
 
 use super::Outcome;
 use super::source::{ReadArgs, listed_view};
@@ -37,11 +37,15 @@ pub fn run(args: &CatArgs) -> anyhow::Result<Outcome> {
     for path in &args.paths {
         let named = |error: crate::view::ViewError| anyhow::anyhow!("{path}: {error}");
         let node = view.resolve(path).map_err(named)?;
-        let opened = view.open(&node, Wait::Share, now).map_err(named)?;
+        // A day is written out while it is still being scanned; only a mount must know its size before.
+        let made = match node {
+            Node::Day(_) => None,
+            _ => view.open(&node, Wait::Share, now).map_err(named)?.made,
+        };
         let (mut offset, mut bytes) = (0, Vec::new());
         loop {
             bytes.clear();
-            let read = match &opened.made {
+            let read = match &made {
                 Some(made) => made.read(offset, STEP_BYTES, &mut bytes),
                 None => view.read(&node, offset, STEP_BYTES, now, &mut bytes),
             };
