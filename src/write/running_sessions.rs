@@ -112,11 +112,15 @@ impl RunningSessions {
         if logger.is_ended() || logger.is_idle(now, self.idle_ns) {
             return logger.is_ended();
         }
+        // Only while files are open here: they were begun behind the mark, so that another server sees ours change and
+        // begins files of its own, which we see. Without them it would go on unseen.
+        let is_open = logger.is_open();
         let age_ns = now.as_ns().saturating_sub(running.marked_at.as_ns());
-        if (0..MARKED_NS).contains(&age_ns) {
+        if is_open && (0..MARKED_NS).contains(&age_ns) {
             return true;
         }
-        if running.mark != self.others.mark(namespace, sid, now) {
+        let mark = self.others.mark(namespace, sid, now);
+        if mark != running.mark || mark != 0 && !is_open {
             return false;
         }
         running.marked_at = now;
