@@ -253,6 +253,9 @@ impl Filesystem for AuditFs {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
+        let Some(reply) = self.shared.read_cached(ino, offset, size, reply) else {
+            return;
+        };
         let shared = self.shared.clone();
         self.pool.run(move || {
             let mut bytes = READ_BUFFER.take();
