@@ -114,6 +114,7 @@ impl Keeper {
         loop {
             self.wait();
             if self.is_mount_gone() {
+                self.control.leave();
                 self.end_workers();
                 say("unmounted");
                 return Ok(());
@@ -273,6 +274,7 @@ impl Keeper {
         if let Err(error) = detach(&self.options.mountpoint) {
             say(&format!("could not detach: {error}"));
         }
+        self.control.leave();
         let mut fds = [PollFd::new(&self.device, PollFlags::empty())];
         let _ = poll(&mut fds, Some(&timespec(LEAVING)));
         self.end_workers();

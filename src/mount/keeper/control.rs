@@ -50,6 +50,11 @@ impl Control {
         }
     }
 
+    /// Gives the name back: the mount is gone, and the next one may get its device number while the worker still ends.
+    pub fn leave(&mut self) {
+        self.listener = None;
+    }
+
     /// What to wait for.
     pub fn add_to<'a>(&'a self, fds: &mut Vec<PollFd<'a>>) {
         if let Some(listener) = &self.listener {

@@ -273,5 +273,7 @@ fn is_alive(pid: i32) -> bool {
     let state = stat
         .rsplit_once(')')
         .map_or("", |(_, rest)| rest.trim_start());
-    !state.is_empty() && !state.starts_with('Z')
+    // Its first thread may be one while others still hold what the process has open.
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    !state.is_empty() && (!state.starts_with('Z') || threads > 1)
 }
