@@ -137,6 +137,7 @@ impl Keeper {
                 self.leave();
                 return Ok(());
             }
+            self.control.retry_if_due();
             if had_byte(&self.renew) | self.control.asks_for_reload() {
                 self.reload();
             }
@@ -162,7 +163,10 @@ impl Keeper {
         for seat in self.serving.iter().chain(&self.starting) {
             seat.add_to(&mut fds);
         }
-        let due = [self.start_at, self.kill_at].into_iter().flatten().min();
+        let due = [self.start_at, self.kill_at, self.control.retry_at()]
+            .into_iter()
+            .flatten()
+            .min();
         let left = due.map(|due| due.saturating_duration_since(Instant::now()));
         // An error (EINTR, no memory) only makes the loop look around once more.
         let _ = poll(&mut fds, left.map(timespec).as_ref());
