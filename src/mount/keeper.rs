@@ -123,6 +123,7 @@ impl Keeper {
                 self.leave();
                 return Ok(());
             }
+            self.control.retry_if_due();
             if self.signals.reload() | self.control.asks_for_reload() {
                 self.reload();
             }
@@ -146,7 +147,7 @@ impl Keeper {
         for seat in self.serving.iter().chain(&self.starting) {
             seat.add_to(&mut fds);
         }
-        let due = [self.backoff.due(), self.kill_at];
+        let due = [self.backoff.due(), self.kill_at, self.control.retry_at()];
         let due = due.into_iter().flatten().min();
         let left = due.map(|due| due.saturating_duration_since(Instant::now()));
         // An error (EINTR, no memory) only makes the loop look around once more.
