@@ -1,11 +1,12 @@
 //! Answers of the view in the terms of FUSE: attributes, listings, open texts.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fuser::{FileAttr, FileHandle, FileType, INodeNo, ReplyOpen, Request};
+use fuser::{FileAttr, FileHandle, FileType, INodeNo, ReplyData, ReplyOpen, Request};
 
 use crate::event::{Day, EventTime};
 
@@ -13,6 +14,13 @@ use super::keeper::is_resent;
 use super::passthrough::Passthrough;
 use super::touch::{Announced, Toucher};
 use crate::view::{Attr, Made, Node, NodeKind, Opened, Ttl, View, ViewError, Wait};
+
+/// The kernel reads no more at once.
+const MOST_READ: usize = 1 << 20;
+
+thread_local! {
+    static BLOCK: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Owner and modes of what the mount shows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -157,6 +165,36 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
             .get(&handle.0)
             .cloned()
+    }
+
+    /// Answers a read that needs no waiting; gives the reply back if it does. To hand it over and wake a thread of the pool for it
+    /// costs more than to copy the bytes.
+    pub fn read_cached(
+        &self,
+        ino: INodeNo,
+        offset: u64,
+        size: u32,
+        reply: ReplyData,
+    ) -> Option<ReplyData> {
+        let size = usize::try_from(size).ok().filter(|size| *size <= MOST_READ);
+        let (Some(size), Ok(node)) = (size, self.view.node(ino.0)) else {
+            return Some(reply);
+        };
+        BLOCK.with_borrow_mut(|block| {
+            // Only ever made longer: to clear it for every read would cost as much again.
+            if block.len() < size {
+                block.resize(size, 0);
+            }
+            let room = block.get_mut(..size).unwrap_or_default();
+            let read = self.view.read_cached(&node, offset, room);
+            match read.and_then(|read| room.get(..read)) {
+                Some(bytes) => {
+                    reply.data(bytes);
+                    None
+                }
+                None => Some(reply),
+            }
+        })
     }
 
     /// `.`, `..` and the entries from place `offset` on. Places of entries are behind those two.

@@ -247,7 +247,9 @@ impl Filesystem for AuditFs {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        self.read_file(ino, fh, offset, size, reply);
+        if let Some(reply) = self.shared.read_cached(ino, offset, size, reply) {
+            self.read_file(ino, fh, offset, size, reply);
+        }
     }
 
     fn write(

@@ -114,6 +114,7 @@ impl Keeper {
         loop {
             self.wait();
             if self.is_mount_gone() {
+                self.control.leave();
                 self.end_workers();
                 say("unmounted");
                 return Ok(());
@@ -122,6 +123,7 @@ impl Keeper {
                 self.leave();
                 return Ok(());
             }
+            self.control.retry_if_due();
             if self.signals.reload() | self.control.asks_for_reload() {
                 self.reload();
             }
@@ -145,7 +147,7 @@ impl Keeper {
         for seat in self.serving.iter().chain(&self.starting) {
             seat.add_to(&mut fds);
         }
-        let due = [self.backoff.due(), self.kill_at];
+        let due = [self.backoff.due(), self.kill_at, self.control.retry_at()];
         let due = due.into_iter().flatten().min();
         let left = due.map(|due| due.saturating_duration_since(Instant::now()));
         // An error (EINTR, no memory) only makes the loop look around once more.
@@ -273,6 +275,7 @@ impl Keeper {
         if let Err(error) = detach(&self.options.mountpoint) {
             say(&format!("could not detach: {error}"));
         }
+        self.control.leave();
         let mut fds = [PollFd::new(&self.device, PollFlags::empty())];
         let _ = poll(&mut fds, Some(&timespec(LEAVING)));
         self.end_workers();

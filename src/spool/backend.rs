@@ -11,6 +11,11 @@ use std::sync::Arc;
 pub(super) trait SpoolFile: Debug + Send + Sync {
     /// Reads at `offset_bytes`; fewer bytes than asked mean the end of the file.
     fn read_at(&self, buf: &mut [u8], offset_bytes: u64) -> io::Result<usize>;
+    /// Fills `buf` if that needs no waiting for the disk; gives whether it did.
+    fn read_cached_at(&self, buf: &mut [u8], offset_bytes: u64) -> bool {
+        let _ = (buf, offset_bytes);
+        false
+    }
     /// Writes all of it.
     fn write_at(&self, bytes: &[u8], offset_bytes: u64) -> io::Result<()>;
     /// Cuts or extends.
@@ -129,6 +134,12 @@ impl Backend for DiskFolder {
 impl SpoolFile for File {
     fn read_at(&self, buf: &mut [u8], offset_bytes: u64) -> io::Result<usize> {
         FileExt::read_at(self, buf, offset_bytes)
+    }
+
+    fn read_cached_at(&self, buf: &mut [u8], offset_bytes: u64) -> bool {
+        let (len, flags) = (buf.len(), rustix::io::ReadWriteFlags::NOWAIT);
+        let mut parts = [io::IoSliceMut::new(buf)];
+        rustix::io::preadv2(self, &mut parts, offset_bytes, flags) == Ok(len)
     }
 
     fn write_at(&self, bytes: &[u8], offset_bytes: u64) -> io::Result<()> {

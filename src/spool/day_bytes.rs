@@ -90,6 +90,15 @@ impl DayBytes {
         result
     }
 
+    /// Reads into `buf` from `offset` on if that needs no waiting for the disk, and gives how many bytes; fewer than `buf` has
+    /// room for mean the end.
+    pub fn read_cached(&self, offset: u64, buf: &mut [u8]) -> Option<usize> {
+        let left = self.len_bytes().saturating_sub(offset);
+        let len = usize::try_from(left).map_or(buf.len(), |left| left.min(buf.len()));
+        let is_read = self.file.read_cached_at(buf.get_mut(..len)?, offset);
+        is_read.then_some(len)
+    }
+
     /// The data file, opened for reading only, for passthrough. It may be longer than [`DayBytes::len_bytes`] for a
     /// moment; what is in it is published for good all the same.
     pub fn file(&self) -> Option<&File> {

@@ -46,7 +46,7 @@ impl SessionPart {
         }
     }
 
-    /// What it adds to the inode number of the session's directory: 1 to 15 but [`RECORDING_STEP`].
+    /// What it adds to the inode number of the session's directory: 1 to 15 but `RECORDING_STEP`.
     pub fn inode_step(self) -> u64 {
         match self {
             SessionPart::Events => 1,

@@ -169,6 +169,18 @@ impl View {
         Ok(by_node(OpenMode::Direct))
     }
 
+    /// Reads into `buf` from `offset` on if that needs no waiting, as for a day of the spool, and gives how many bytes; fewer than
+    /// `buf` has room for mean the end.
+    pub fn read_cached(&self, node: &Node, offset: u64, buf: &mut [u8]) -> Option<usize> {
+        let Node::Day(day) = node else {
+            return None;
+        };
+        self.days
+            .get(*day)?
+            .spooled_bytes()?
+            .read_cached(offset, buf)
+    }
+
     /// Appends up to `len` bytes of a file from `offset` on to `out`; fewer mean the end.
     ///
     /// # Errors

@@ -41,6 +41,7 @@ fn a_dead_daemon_does_not_block() {
     let audit = Audit::new();
     let first = Mount::writing(&audit, A, &[]);
     first.signal(rustix::process::Signal::KILL);
+    first.wait_for_end();
     let second = Mount::writing(&audit, A, &[]);
     sh(
         &second.point(),

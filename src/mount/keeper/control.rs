@@ -7,6 +7,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::net::sockopt::socket_peercred;
@@ -16,38 +17,81 @@ use crate::mount::mount_error::MountError;
 use crate::mount::mount_table::find_mount;
 
 const RELOAD: &[u8] = b"reload\n";
+/// A keeper whose mount is gone may take some seconds to end: 10 s in all.
+const RETRIES: u32 = 200;
+const RETRY_AFTER: Duration = Duration::from_millis(50);
 
 /// The keeper's side.
 #[derive(Debug)]
 pub struct Control {
     /// None when somebody else has the name: then only SIGHUP asks for a reload.
     listener: Option<UnixListener>,
+    retry: Option<Retry>,
     /// Who has connected last.
     client: Option<UnixStream>,
     /// Who waits for the outcome of a reload.
     waiting: Vec<UnixStream>,
 }
 
+/// The name is another's for the moment.
+#[derive(Debug)]
+struct Retry {
+    address: SocketAddr,
+    at: Instant,
+    left: u32,
+}
+
 impl Control {
     /// Listens for the mount on `mountpoint`.
     pub fn listen(mountpoint: &Path) -> Self {
-        let listener = address(mountpoint).and_then(|address| {
-            let listener = UnixListener::bind_addr(&address).map_err(MountError::Session)?;
-            listener
-                .set_nonblocking(true)
-                .map_err(MountError::Session)?;
-            Ok(listener)
-        });
-        if let Err(error) = &listener {
-            super::say(&format!(
-                "`auditfs reload` will not find this keeper: {error}"
-            ));
-        }
-        Control {
-            listener: listener.ok(),
+        let mut control = Control {
+            listener: None,
+            retry: None,
             client: None,
             waiting: Vec::new(),
+        };
+        match address(mountpoint) {
+            Ok(address) => control.take_name(address, RETRIES),
+            Err(error) => not_found(&error),
         }
+        control
+    }
+
+    /// When the name is to be asked for again: the keeper of a mount that had the same device number may be about to end.
+    pub fn retry_at(&self) -> Option<Instant> {
+        self.retry.as_ref().map(|retry| retry.at)
+    }
+
+    /// Asks for the name again if that is due.
+    pub fn retry_if_due(&mut self) {
+        if self.retry_at().is_some_and(|at| at <= Instant::now())
+            && let Some(Retry { address, left, .. }) = self.retry.take()
+        {
+            self.take_name(address, left);
+        }
+    }
+
+    fn take_name(&mut self, address: SocketAddr, left: u32) {
+        let bound = UnixListener::bind_addr(&address).and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        });
+        match bound {
+            Ok(listener) => self.listener = Some(listener),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && left > 0 => {
+                self.retry = Some(Retry {
+                    address,
+                    at: Instant::now() + RETRY_AFTER,
+                    left: left - 1,
+                });
+            }
+            Err(error) => not_found(&MountError::Session(error)),
+        }
+    }
+
+    /// Gives the name back: the mount is gone, and the next one may get its device number while the worker still ends.
+    pub fn leave(&mut self) {
+        (self.listener, self.retry) = (None, None);
     }
 
     /// What to wait for.
@@ -89,6 +133,12 @@ impl Control {
             let _ = writeln!(client, "{line}");
         }
     }
+}
+
+fn not_found(error: &MountError) {
+    super::say(&format!(
+        "`auditfs reload` will not find this keeper: {error}"
+    ));
 }
 
 fn address(mountpoint: &Path) -> Result<SocketAddr, MountError> {

@@ -74,7 +74,7 @@ impl Writer {
     /// What writes.
     ///
     /// # Errors
-    /// [`Refused::NoRecorder`] while another program has the folder.
+    /// `Refused::NoRecorder` while another program has the folder.
     pub fn recorder(&self) -> Result<Arc<Recorder>, Refused> {
         match &*self.state() {
             State::Recording(recorder) => Ok(recorder.clone()),

@@ -187,7 +187,16 @@ impl Mount {
 
     /// Replaces the worker in order.
     pub fn reload(&self) {
-        auditfs(&["reload", self.point().to_str().unwrap()]).ok();
+        // The keeper of an earlier mount with this device number may still have the name.
+        let mut ran = auditfs(&["reload", self.point().to_str().unwrap()]);
+        wait_until(Duration::from_secs(10), "the keeper is found", || {
+            let found = !ran.stderr().contains("no keeper");
+            if !found {
+                ran = auditfs(&["reload", self.point().to_str().unwrap()]);
+            }
+            found
+        });
+        ran.ok();
     }
 
     /// The UTC date, as the daily log and its file in the mount are named.
@@ -273,5 +282,7 @@ fn is_alive(pid: i32) -> bool {
     let state = stat
         .rsplit_once(')')
         .map_or("", |(_, rest)| rest.trim_start());
-    !state.is_empty() && !state.starts_with('Z')
+    // Its first thread may be one while others still hold what the process has open.
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    !state.is_empty() && (!state.starts_with('Z') || threads > 1)
 }

@@ -91,7 +91,7 @@ pub fn run(args: &[impl AsRef<OsStr>]) -> Ran {
 fn run_in(dir: &Path, args: &[impl AsRef<OsStr>]) -> Ran {
     // A read that never comes back must not hang the tests.
     let mut command = Command::new("timeout");
-    command.args(["-k", "2", "30"]).args(args).current_dir(dir);
+    command.args(["-k", "2", "120"]).args(args).current_dir(dir);
     Ran::of(&mut command)
 }
 
