@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fuser::{FileAttr, FileHandle, FileType, INodeNo, ReplyData, ReplyOpen, Request};
+use fuser::{FileAttr, FileHandle, FileType, FopenFlags, INodeNo, ReplyData, ReplyOpen, Request};
 
 use crate::event::{Day, EventTime};
 
 use super::keeper::is_resent;
 use super::passthrough::Passthrough;
 use super::touch::{Announced, Toucher};
-use crate::view::{Attr, Made, Node, NodeKind, Opened, Ttl, View, ViewError, Wait};
+use crate::view::{Attr, Made, Node, NodeKind, OpenMode, Opened, Ttl, View, ViewError, Wait};
 
 /// The kernel reads no more at once.
 const MOST_READ: usize = 1 << 20;
@@ -150,6 +150,17 @@ impl Shared {
             let mut kept = self.made.lock().unwrap_or_else(PoisonError::into_inner);
             kept.insert(handle.0, made.clone());
         }
+        let handle = (handle, FopenFlags::FOPEN_NOFLUSH);
+        self.passthrough
+            .answer(&self.view, request, &opened, handle, reply);
+    }
+
+    /// Answers an open for writing; what is written always comes to us.
+    pub fn answer_writer(&self, request: (INodeNo, u64), handle: FileHandle, reply: ReplyOpen) {
+        let (opened, handle) = (
+            Opened::by_node(OpenMode::Direct),
+            (handle, FopenFlags::empty()),
+        );
         self.passthrough
             .answer(&self.view, request, &opened, handle, reply);
     }

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use fuser::{
-    BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
-    KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
-    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs,
-    ReplyWrite, Request, TimeOrNow, WriteFlags,
+    BsdFileFlags, Errno, FileHandle, Filesystem, Generation, INodeNo, InitFlags, KernelConfig,
+    LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
+    ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite,
+    Request, TimeOrNow, WriteFlags,
 };
 
 use super::answers::ttl;
@@ -212,6 +212,7 @@ impl Filesystem for AuditFs {
     }
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let (shared, unique) = (self.shared.clone(), req.unique().0);
         if flags.acc_mode() != fuser::OpenAccMode::O_RDONLY {
             let by = Asker::from(req);
             return self.repeatable(
@@ -219,13 +220,12 @@ impl Filesystem for AuditFs {
                 ino,
                 reply,
                 move |desk| desk.open(ino, flags, by),
-                |reply, opened| match opened {
-                    Ok(fh) => reply.opened(fh, FopenFlags::FOPEN_DIRECT_IO),
+                move |reply, opened| match opened {
+                    Ok(fh) => shared.answer_writer((ino, unique), fh, reply),
                     Err(error) => reply.error(error),
                 },
             );
         }
-        let (shared, unique) = (self.shared.clone(), req.unique().0);
         self.answer(
             reply,
             move |shared, wait| shared.open(ino, wait),

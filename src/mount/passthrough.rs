@@ -96,13 +96,14 @@ impl Passthrough {
         self.lock().free_handle()
     }
 
-    /// Answers an open of the inode `ino` of `view`, asked for by the request `unique`.
+    /// Answers an open of the inode `ino` of `view`, asked for by the request `unique`; `flags` beside those for the way its
+    /// bytes go.
     pub fn answer(
         &self,
         view: &View,
         (ino, unique): (INodeNo, u64),
         opened: &Opened,
-        handle: FileHandle,
+        (handle, flags): (FileHandle, FopenFlags),
         reply: ReplyOpen,
     ) {
         let is_day = matches!(view.node(ino.0), Ok(Node::Day(_)));
@@ -118,7 +119,6 @@ impl Passthrough {
         } else {
             Way::Served(opened.mode)
         };
-        let flags = FopenFlags::FOPEN_NOFLUSH;
         match way {
             Way::Served(OpenMode::Cached) => {
                 reply.opened(handle, flags | FopenFlags::FOPEN_KEEP_CACHE);

@@ -38,6 +38,17 @@ pub struct Opened {
     pub local: Option<Arc<DayBytes>>,
 }
 
+impl Opened {
+    /// A file that is read by node.
+    pub fn by_node(mode: OpenMode) -> Self {
+        Opened {
+            mode,
+            made: None,
+            local: None,
+        }
+    }
+}
+
 /// What is made when a file is opened, and read from as long as it is open.
 #[derive(Clone, Debug)]
 pub enum Made {
@@ -137,11 +148,11 @@ impl View {
                     SessionPart::Summary => text(self.noting(session.summary())?, mode),
                     SessionPart::Stream => {
                         self.noting(session.stream())?;
-                        Ok(by_node(mode))
+                        Ok(Opened::by_node(mode))
                     }
                     SessionPart::Events => {
                         self.noting(session.events())?;
-                        Ok(by_node(mode))
+                        Ok(Opened::by_node(mode))
                     }
                 }
             }
@@ -166,7 +177,7 @@ impl View {
         if !self.has_day(day) {
             return Err(ViewError::NotFound);
         }
-        Ok(by_node(OpenMode::Direct))
+        Ok(Opened::by_node(OpenMode::Direct))
     }
 
     /// Reads into `buf` from `offset` on if that needs no waiting, as for a day of the spool, and gives how many bytes; fewer than
@@ -258,15 +269,6 @@ impl View {
             return Err(ViewError::NoSuchOffset);
         }
         Ok(if hole { size } else { offset })
-    }
-}
-
-/// A file that is read by node.
-fn by_node(mode: OpenMode) -> Opened {
-    Opened {
-        mode,
-        made: None,
-        local: None,
     }
 }
 
