@@ -130,6 +130,18 @@ impl Cache {
         }
     }
 
+    /// Forgets everything.
+    pub fn clear(&self) {
+        let mut dropped = Vec::new();
+        let mut inner = self.lock();
+        while let Some((_, (old, cost))) = inner.values.pop_lru() {
+            inner.discharge(cost);
+            dropped.push(old);
+        }
+        drop(inner);
+        drop(dropped);
+    }
+
     /// Forgets every value that holds local disk.
     pub fn free_disk(&self) {
         let mut inner = self.lock();

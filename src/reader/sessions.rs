@@ -31,6 +31,13 @@ pub struct Sessions {
     writes: [AtomicU64; WRITE_COUNTS],
 }
 
+/// A cached session holds its directory, which holds the cache: without this neither would ever be freed.
+impl Drop for Sessions {
+    fn drop(&mut self) {
+        self.dir.cache().clear();
+    }
+}
+
 impl Sessions {
     /// The sessions of `dir`.
     pub fn new(dir: Arc<AuditDir>) -> Self {

@@ -15,7 +15,7 @@ pub use kept::{Counted, check_kept, check_lines, check_session};
 pub use load::{Acknowledged, Load};
 pub use mount::{Mount, auditfs};
 pub use own_folder::{OnDisk, daily_events, strange_files};
-pub use programs::{Ran, run, sh};
+pub use programs::{Ran, is_root, run, sh};
 pub use recorder::{Packing, Recorder, gzip};
 pub use seed::Seed;
 pub use small_disk::SmallDisk;

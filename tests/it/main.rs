@@ -19,6 +19,7 @@ mod hung_share;
 mod live_growth;
 mod log_shippers;
 mod mounting;
+mod ordinary_user;
 mod outliving_restarts;
 mod own_writes;
 mod passthrough;

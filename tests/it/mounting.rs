@@ -35,10 +35,6 @@ fn umount(mount: &Mount) -> Ran {
     auditfs(&["umount", mount.point().to_str().unwrap()])
 }
 
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
 /// A program run as an ordinary user, with a home of their own.
 fn as_nobody(home: &std::path::Path, args: &[String]) -> Command {
     let mut command = Command::new("timeout");
@@ -48,12 +44,6 @@ fn as_nobody(home: &std::path::Path, args: &[String]) -> Command {
         command.uid(NOBODY).gid(NOBODY);
     }
     command
-}
-
-fn give_to_nobody(path: &std::path::Path) {
-    if is_root() {
-        run(&["chown", "-R", "65534:65534", path.to_str().unwrap()]).ok();
-    }
 }
 
 #[test]
@@ -220,106 +210,12 @@ fn a_daemon_in_the_foreground_ends_by_sigterm_with_code_0() {
     assert!(!mount.is_mounted());
 }
 
-/// An ordinary user's shell: `$SRC` and `$MNT` are theirs, `$HOME` is empty. In a mount namespace of its own, where
-/// /dev/fuse is open to all, as Debian makes it; containers often do not.
-fn as_ordinary_user(script: &str) -> Ran {
-    let home = tempfile::tempdir().unwrap();
-    let at = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
-    std::fs::create_dir(at("mnt")).unwrap();
-    std::fs::create_dir_all(at(&format!("src/{A}"))).unwrap();
-    std::fs::write(at(&format!("src/{A}/2018-05-01.00:00:00.log")), LINE).unwrap();
-    std::fs::write(at("script"), script).unwrap();
-    let env = [
-        format!("HOME={}", at("")),
-        format!("SRC={}", at("src")),
-        format!("MNT={}", at("mnt")),
-        format!("AUDITFS={}", env!("CARGO_BIN_EXE_auditfs")),
-        "PATH=/usr/bin:/bin".to_owned(),
-    ];
-    let user = format!("env -i {} bash -eux {}", env.join(" "), at("script"));
-    if !is_root() {
-        return sh(home.path(), &user);
-    }
-    give_to_nobody(home.path());
-    let (device, user_id) = (at("fuse"), "--reuid 65534 --regid 65534 --clear-groups");
-    let device = format!("mknod -m 666 {device} c 10 229 && mount --bind {device} /dev/fuse");
-    run(&[
-        "unshare",
-        "-m",
-        "bash",
-        "-c",
-        &format!("{device} && exec setpriv {user_id} {user}"),
-    ])
-}
-
-#[test]
-fn an_ordinary_user_mounts_by_fusermount3() {
-    let script = r#"
-        "$AUDITFS" mount "$SRC" "$MNT"
-        trap '"$AUDITFS" umount "$MNT" || true' EXIT
-        cat "$MNT/events/2018-05-01.jsonl"
-        findmnt -n -o FSTYPE "$MNT"
-        jq -c .passthrough.used "$MNT/.auditfs/status.json"
-        ls "$HOME/.local/state/auditfs"/*/mount.log >&2
-        ! "$AUDITFS" mount "$SRC" "$MNT"
-        "$AUDITFS" umount "$MNT"
-        ! findmnt "$MNT" >&2
-        XDG_STATE_HOME="$HOME/xdg" "$AUDITFS" mount "$SRC" "$MNT"
-        ls "$HOME/xdg/auditfs"/*/mount.log >&2
-        "$AUDITFS" umount "$MNT"
-    "#;
-    assert_eq!(
-        as_ordinary_user(script).text(),
-        format!("{LINE}fuse.auditfs\nfalse\n")
-    );
-}
-
-#[test]
-fn the_dead_mount_of_an_ordinary_user_is_replaced() {
-    let script = r#"
-        "$AUDITFS" mount "$SRC" "$MNT"
-        trap '"$AUDITFS" umount "$MNT" || true' EXIT
-        kill -9 $(jq '.keeper_pid, .pid' "$MNT/.auditfs/status.json")
-        until ! stat -f "$MNT" >&2; do :; done
-        "$AUDITFS" mount "$SRC" "$MNT"
-        cat "$MNT/events/2018-05-01.jsonl"
-    "#;
-    let ran = as_ordinary_user(script);
-    assert!(
-        ran.stderr().contains("removed the dead mount"),
-        "{}",
-        ran.told()
-    );
-    assert_eq!(ran.text(), LINE);
-}
-
-#[test]
-fn what_an_ordinary_user_lacks_is_said() {
-    let lacking = |script: &str, words: &[&str]| {
-        let ran = as_ordinary_user(script);
-        let said = ran.stderr();
-        assert!(
-            ran.code() == 2 && words.iter().all(|word| said.contains(word)),
-            "{}",
-            ran.told()
-        );
-    };
-    // A directory that is not theirs, no helper, nowhere to keep state.
-    lacking(r#""$AUDITFS" mount "$SRC" /usr"#, &["fusermount3", "/usr"]);
-    lacking(
-        r#"PATH=/none exec "$AUDITFS" mount "$SRC" "$MNT""#,
-        &["fusermount3 is not installed"],
-    );
-    lacking(
-        r#"unset HOME; "$AUDITFS" mount "$SRC" "$MNT""#,
-        &["HOME", "--state-dir"],
-    );
-}
-
 #[test]
 fn others_come_in_only_when_they_are_let_in() {
     if !is_root() {
-        eprintln!("skipped: only root can be another user");
+        eprintln!(
+            "SKIPPED: others_come_in_only_when_they_are_let_in: only root can be another user"
+        );
         return;
     }
     let audit = audit();
@@ -351,7 +247,7 @@ fn others_come_in_only_when_they_are_let_in() {
 #[test]
 fn without_fuse_the_message_says_so() {
     if !is_root() {
-        eprintln!("skipped: only root can hide /dev/fuse");
+        eprintln!("SKIPPED: without_fuse_the_message_says_so: only root can hide /dev/fuse");
         return;
     }
     let audit = audit();

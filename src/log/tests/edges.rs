@@ -153,3 +153,15 @@ fn what_is_written_between_two_reads_is_seen() {
     assert!(case.log.refresh().is_empty());
     assert_eq!(case.search("", 0).len(), 1);
 }
+
+#[test]
+fn a_log_that_is_let_go_frees_its_directory() {
+    let case = with_hole("2100-01-01T00:00:00Z");
+    let dir = dir_of(case.top.path());
+    let (held, now) = (Arc::downgrade(&dir), time("2100-01-01T00:00:00Z"));
+    let reader = DiskLog::new(dir, Arc::new(move || now));
+    let read = reader.get_session_chunk(&Namespace::default(), &sid(), StreamOffset(0), 100);
+    assert_eq!(read.unwrap(), b"abc");
+    drop(reader);
+    assert!(held.upgrade().is_none());
+}

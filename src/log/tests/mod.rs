@@ -26,6 +26,10 @@ struct Case {
 
 /// A log of the directory `top`, read years after its sessions ended.
 fn log_of(top: &Path, now: EventTime) -> DiskLog {
+    DiskLog::new(dir_of(top), Arc::new(move || now))
+}
+
+fn dir_of(top: &Path) -> Arc<AuditDir> {
     let limits = ReaderLimits {
         cache_bytes: 16 << 20,
         unpack_bytes: 1 << 30,
@@ -33,10 +37,7 @@ fn log_of(top: &Path, now: EventTime) -> DiskLog {
         session_idle_ns: 3_600_000_000_000,
         hash_seed: 1,
     };
-    DiskLog::new(
-        AuditDir::new(Arc::new(Share::open(top).unwrap()), limits),
-        Arc::new(move || now),
-    )
+    AuditDir::new(Arc::new(Share::open(top).unwrap()), limits)
 }
 
 fn time(text: &str) -> EventTime {

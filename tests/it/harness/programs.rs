@@ -99,3 +99,8 @@ fn run_in(dir: &Path, args: &[impl AsRef<OsStr>]) -> Ran {
 pub fn sh(dir: &Path, line: &str) -> Ran {
     run_in(dir, &["bash", "-o", "pipefail", "-c", line])
 }
+
+/// Whether the tests run as root.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
