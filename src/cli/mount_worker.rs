@@ -37,10 +37,16 @@ pub fn run_worker(args: &MountArgs, mountpoint: &Path, source: &Path) -> anyhow:
     let name = source.to_string_lossy().into_owned();
     let opened = PathBuf::from(format!("/proc/self/fd/{}", cord.source.as_raw_fd()));
     let open = |seed| open_dir(&opened, &args.read, state_dir.clone(), seed);
-    // All names are read while the old worker still serves: what is left to do when it has ended takes milliseconds.
-    let spool_id = StateDir::peek_spool_id(&state_dir).filter(|_| !args.no_spool);
-    let early = open(spool_id.map_or(source_hash(&name), SpoolId::as_u64))?;
-    drop(early.catalog().refresh());
+    // All names are read while the old worker still serves: what is left to do when it has ended takes milliseconds. The first
+    // worker of a state directory does not know its number yet, and nobody waits for it.
+    let known_seed = match args.no_spool {
+        true => Some(source_hash(&name)),
+        false => StateDir::peek_spool_id(&state_dir).map(SpoolId::as_u64),
+    };
+    let early = known_seed.map(&open).transpose()?;
+    if let Some(dir) = &early {
+        drop(dir.catalog().refresh());
+    }
     // The old worker is dead when this returns, and its lock of the state directory is free.
     cord.take_over()?;
     let state = StateDir::open(&state_dir, EventTime::from_ns(now_ns()))?;
@@ -60,9 +66,9 @@ pub fn run_worker(args: &MountArgs, mountpoint: &Path, source: &Path) -> anyhow:
              then name other bytes, and log shippers may lose or double records"
         );
     }
-    let dir = match early.limits().hash_seed == seed {
-        true => early,
-        false => open(seed)?,
+    let dir = match early.filter(|dir| dir.limits().hash_seed == seed) {
+        Some(dir) => dir,
+        None => open(seed)?,
     };
     let view = view_of(dir, name, spool)?;
     view.is_kept_by(std::os::unix::process::parent_id());
